@@ -1,0 +1,2 @@
+-- Comments, indexes and constraints go with their table.
+drop table users;

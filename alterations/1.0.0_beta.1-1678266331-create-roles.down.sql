@@ -1,0 +1,2 @@
+drop table users_roles;
+drop table roles;

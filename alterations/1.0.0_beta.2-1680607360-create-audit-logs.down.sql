@@ -1,0 +1,2 @@
+-- The identity column owns its sequence, so that goes too.
+drop table audit_logs;

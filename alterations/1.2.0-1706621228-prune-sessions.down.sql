@@ -1,0 +1,1 @@
+drop function prune_sessions(interval);

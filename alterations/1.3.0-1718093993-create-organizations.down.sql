@@ -1,0 +1,2 @@
+drop table organization_members;
+drop table organizations;

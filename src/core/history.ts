@@ -1,0 +1,35 @@
+import type { Alteration } from './alteration.ts';
+import type { Version } from './version.ts';
+
+/** A row of the history: an alteration that was applied, or one that was begun outside a transaction. */
+export interface HistoryRow {
+  /** Canonical timestamp, the identity. */
+  readonly id: string;
+  readonly seconds: number;
+  readonly suffix: number;
+  readonly version: Version;
+  readonly name: string;
+  readonly checksum: string;
+  readonly state: 'applied' | 'started';
+  /** ISO 8601, by the database's clock. */
+  readonly appliedAt: string;
+  readonly durationMs: number;
+  readonly role: string;
+  /** Host name of the runner; in Kubernetes the pod's. */
+  readonly host: string;
+  /** Version of the runner. */
+  readonly runner: string;
+  /** UUID shared by the rows of one deploy. */
+  readonly deployId: string;
+  /** Digests of the statements done so far, of an alteration that was begun statement by statement. */
+  readonly statementDigests: readonly string[];
+}
+
+/** The database's history at one moment. */
+export type History = readonly HistoryRow[];
+
+/** Where a row and its file differ in version or name: the file was renamed since. */
+export interface Renaming {
+  readonly alteration: Alteration;
+  readonly from: { readonly version: Version; readonly name: string };
+}

@@ -1,0 +1,78 @@
+import type { DatabaseFailure } from '../core/errors.ts';
+
+const sessionLossCodes = new Set([
+  '57P01',
+  '57P02',
+  '57P05',
+  '25P03',
+  '25P04',
+  '08000',
+  '08003',
+  '08006',
+  '08P01',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+
+/** What PostgreSQL said, wherever in the chain of causes it stands; undefined when it said nothing. */
+export function findDatabaseFailure(error: unknown): DatabaseFailure | undefined {
+  const source = causes(error).find((cause) => /^[0-9A-Z]{5}$/.test(text(cause, 'code') ?? ''));
+  if (!source) return undefined;
+  const position = Number(text(source, 'position'));
+  const optional = {
+    detail: text(source, 'detail'),
+    hint: text(source, 'hint'),
+    sqlState: text(source, 'code'),
+  };
+  return {
+    message: text(source, 'message') ?? '',
+    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value)),
+    ...(position > 0 ? { position } : {}),
+  };
+}
+
+/** SQLSTATE or system code nearest to the error, such as `28P01` or `ECONNREFUSED`. */
+export function findErrorCode(error: unknown): string | undefined {
+  return causes(error)
+    .map((cause) => text(cause, 'code'))
+    .find(Boolean);
+}
+
+/** Whether the error says that the session is gone: terminated, reset, or shut down with its server. */
+export function isSessionLoss(error: unknown): boolean {
+  return causes(error).some(
+    (cause) =>
+      sessionLossCodes.has(text(cause, 'code') ?? '') ||
+      /connection terminated|client has encountered a connection error|backend has been terminated/i.test(
+        text(cause, 'message') ?? '',
+      ),
+  );
+}
+
+/** The first message in the chain that says something; an AggregateError's own is empty. */
+export function findMessage(error: unknown): string {
+  return (
+    causes(error)
+      .map((cause) => text(cause, 'message'))
+      .find(Boolean) ?? String(error)
+  );
+}
+
+function causes(error: unknown): readonly object[] {
+  const chain: object[] = [];
+  const queue: unknown[] = [error];
+  while (queue.length > 0) {
+    const current = queue.shift();
+    if (typeof current !== 'object' || current === null || chain.includes(current)) continue;
+    chain.push(current);
+    if ('cause' in current) queue.push(current.cause);
+    if (current instanceof AggregateError) queue.push(...current.errors);
+  }
+  return chain;
+}
+
+function text(source: object, key: string): string | undefined {
+  const value = key in source ? (source as Record<string, unknown>)[key] : undefined; // `in` has just shown the key
+  return typeof value === 'string' ? value : undefined;
+}

@@ -1,0 +1,299 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { parseAlterationId } from '../core/alteration.ts';
+import { HistoryError, type Problem } from '../core/errors.ts';
+import type { History, HistoryRow, Renaming } from '../core/history.ts';
+import { next, parseReleasedVersion } from '../core/version.ts';
+import { type Queryable, rawQuery, readDocument } from './query.ts';
+
+/** Where the history is kept. */
+export interface HistoryTable {
+  readonly schema: string;
+  readonly table: string;
+}
+
+/** What a run writes into its rows besides the alteration itself. */
+export interface Origin {
+  readonly host: string;
+  readonly runner: string;
+  readonly deployId: string;
+}
+
+/** What becomes a row. */
+export interface Record {
+  readonly id: string;
+  readonly version: string;
+  readonly name: string;
+  readonly checksum: string;
+  readonly durationMs: number;
+}
+
+/** What the catalog tells of the table: absent, ours of a version, or something else. */
+export type TableState =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'history'; readonly version: number }
+  | { readonly kind: 'foreign' };
+
+const identifierOf = ({ schema, table }: HistoryTable) => sql.identifier([schema, table]);
+
+/** The steps by which the table came to its present shape; a table of version n has had the first n. */
+const upgrades = [
+  (table: HistoryTable) => sql.unsafe`
+    create table ${identifierOf(table)} (
+      "timestamp" text not null,
+      version text not null,
+      name text not null,
+      checksum text not null,
+      applied_at timestamptz not null default clock_timestamp(),
+      duration_ms bigint not null,
+      role text not null default current_user,
+      host text not null,
+      runner text not null,
+      deploy_id uuid not null,
+      primary key ("timestamp")
+    )`,
+  (table: HistoryTable) => sql.unsafe`
+    alter table ${identifierOf(table)}
+      add column state text not null default 'applied' check (state in ('applied', 'started')),
+      add column statement_digests text[]`,
+];
+
+/** Version of the table that this runner writes. */
+export const historyTableVersion = upgrades.length;
+
+const commentPattern = /^alteration history, version (\d+)$/;
+
+/** Reads from kind and comment of the relation, as the catalog has them, what it is. */
+export function parseTableState(relation: { kind: string; comment: string | null } | null): TableState {
+  if (!relation) return { kind: 'absent' };
+  const version = commentPattern.exec(relation.comment ?? '')?.[1];
+  const isTable = relation.kind === 'r' || relation.kind === 'p';
+  return isTable && version ? { kind: 'history', version: Number(version) } : { kind: 'foreign' };
+}
+
+/** Throws a HistoryError unless the table is absent or one that this runner can read. */
+export function requireKnownTable(table: HistoryTable, state: TableState): void {
+  const name = `"${table.schema}.${table.table}"`;
+  if (state.kind === 'foreign') {
+    throw new HistoryError(`${name} exists and is not an alteration history.`, {
+      hint: 'Choose another table with --history-table or --history-schema. If it is the history and has lost its comment, restore the comment: see "The history table" in the documentation.',
+    });
+  }
+  if (state.kind === 'history' && state.version > historyTableVersion) {
+    throw new HistoryError(
+      `${name} was written by a newer runner (table version ${state.version}; this one knows up to ${historyTableVersion}).`,
+      { hint: 'Nothing was changed. Use the newer runner.' },
+    );
+  }
+}
+
+/** Reads all rows. Throws a HistoryError that names every row that makes no sense. */
+export async function readHistory(
+  connection: Queryable,
+  table: HistoryTable,
+  state: TableState,
+): Promise<History> {
+  requireKnownTable(table, state);
+  if (state.kind === 'absent') return [];
+  const query = sql.unsafe`
+    select coalesce(json_agg(to_jsonb(h)), '[]')::text as document from ${identifierOf(table)} as h`;
+  const rows = await readDocument(connection, query, z.array(z.unknown()));
+  return parseRows(rows, table);
+}
+
+/** Creates the table, or brings it to this runner's version. Call inside a transaction and under the lock. */
+export async function upgradeHistoryTable(transaction: Queryable, table: HistoryTable, state: TableState) {
+  requireKnownTable(table, state);
+  const version = state.kind === 'history' ? state.version : 0;
+  if (version === historyTableVersion) return;
+  if (version === 0)
+    await transaction.query(sql.unsafe`create schema if not exists ${sql.identifier([table.schema])}`);
+  for (const upgrade of upgrades.slice(version)) await transaction.query(upgrade(table));
+  await commentTable(transaction, table, historyTableVersion);
+}
+
+/** Creates the table as the runner of an older table version made it: what an upgrade starts from. */
+export async function createHistoryTableOfVersion(
+  transaction: Queryable,
+  table: HistoryTable,
+  version: number,
+) {
+  for (const upgrade of upgrades.slice(0, version)) await transaction.query(upgrade(table));
+  await commentTable(transaction, table, version);
+}
+
+/** Records an alteration as applied; call it inside the alteration's own transaction. */
+export async function recordApplied(
+  transaction: Queryable,
+  table: HistoryTable,
+  record: Record,
+  origin: Origin,
+) {
+  const { rowCount } = await transaction.query(sql.unsafe`
+    insert into ${identifierOf(table)} as h
+      ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state)
+    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${Math.round(record.durationMs)},
+      ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied')
+    on conflict ("timestamp") do update set
+      version = excluded.version, name = excluded.name, checksum = excluded.checksum,
+      applied_at = clock_timestamp(), duration_ms = h.duration_ms + excluded.duration_ms, role = current_user,
+      host = excluded.host, runner = excluded.runner, deploy_id = excluded.deploy_id,
+      state = 'applied', statement_digests = null
+    where h.state = 'started'`);
+  if (rowCount !== 1) throw appliedMeanwhile(record.id);
+}
+
+/** Records how far an alteration is that runs statement by statement, before its next statement. */
+export async function recordStarted(
+  connection: Queryable,
+  table: HistoryTable,
+  record: Record,
+  origin: Origin,
+  statementDigests: readonly string[],
+) {
+  const digests = sql.array([...statementDigests], 'text');
+  const { rowCount } = await connection.query(sql.unsafe`
+    insert into ${identifierOf(table)} as h
+      ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state, statement_digests)
+    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${Math.round(record.durationMs)},
+      ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started', ${digests})
+    on conflict ("timestamp") do update set
+      checksum = excluded.checksum, statement_digests = excluded.statement_digests,
+      applied_at = clock_timestamp(), deploy_id = excluded.deploy_id
+    where h.state = 'started'`);
+  if (rowCount !== 1) throw appliedMeanwhile(record.id);
+}
+
+/** Records applied alterations that nothing is run for, in one statement. */
+export async function recordBaseline(
+  transaction: Queryable,
+  table: HistoryTable,
+  records: readonly Record[],
+  origin: Origin,
+) {
+  await transaction.query(sql.unsafe`
+    insert into ${identifierOf(table)}
+      ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state)
+    select id, version, name, checksum, 0, ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied'
+    from ${sql.unnest(
+      records.map(({ id, version, name, checksum }) => [id, version, name, checksum]),
+      ['text', 'text', 'text', 'text'],
+    )} as t (id, version, name, checksum)`);
+}
+
+/** Removes the row of an alteration that is being rolled back, inside the same transaction. */
+export async function removeRow(transaction: Queryable, table: HistoryTable, id: string) {
+  const { rowCount } = await transaction.query(
+    sql.unsafe`delete from ${identifierOf(table)} where "timestamp" = ${id}`,
+  );
+  if (rowCount === 1) return;
+  throw new HistoryError(
+    `The history row of "${id}" disappeared while its alteration was being rolled back.`,
+    {
+      hint: 'Nothing of that alteration was changed. Look for somebody who edits the history by hand, and run the rollback again.',
+    },
+  );
+}
+
+/** Brings rows up to date with renamed files. */
+export async function renameRows(
+  transaction: Queryable,
+  table: HistoryTable,
+  renamings: readonly Renaming[],
+) {
+  if (renamings.length === 0) return;
+  await transaction.query(sql.unsafe`
+    update ${identifierOf(table)} as h set version = t.version, name = t.name
+    from ${sql.unnest(
+      renamings.map(({ alteration: { id, version, name } }) => [id, version, name]),
+      ['text', 'text', 'text'],
+    )} as t (id, version, name)
+    where h."timestamp" = t.id`);
+}
+
+/** Records the checksums of edited files that the user accepts. */
+export async function recordChecksums(
+  transaction: Queryable,
+  table: HistoryTable,
+  checksums: readonly { readonly id: string; readonly checksum: string }[],
+) {
+  if (checksums.length === 0) return;
+  await transaction.query(sql.unsafe`
+    update ${identifierOf(table)} as h set checksum = t.checksum
+    from ${sql.unnest(
+      checksums.map(({ id, checksum }) => [id, checksum]),
+      ['text', 'text'],
+    )} as t (id, checksum)
+    where h."timestamp" = t.id`);
+}
+
+async function commentTable(transaction: Queryable, table: HistoryTable, version: number) {
+  const name = [table.schema, table.table].map((part) => `"${part.replaceAll('"', '""')}"`).join('.');
+  await transaction.query(rawQuery(`comment on table ${name} is 'alteration history, version ${version}'`));
+}
+
+function appliedMeanwhile(id: string): HistoryError {
+  return new HistoryError(`Alteration ${id} has been recorded as applied by somebody else in the meantime.`, {
+    hint: 'It was rolled back here. Only one runner may alter a database at a time: do all of them use the same history schema and table?',
+  });
+}
+
+const rowSchema = z
+  .object({
+    timestamp: z.string().refine((id) => parseAlterationId(id) !== undefined, 'is not a timestamp'),
+    version: z
+      .string()
+      .refine((version) => version === next || parseReleasedVersion(version) === version, 'is not a version'),
+    name: z.string(),
+    checksum: z.string(),
+    applied_at: z.string(),
+    duration_ms: z.number(),
+    role: z.string(),
+    host: z.string(),
+    runner: z.string(),
+    deploy_id: z.string(),
+    state: z.enum(['applied', 'started']).default('applied'),
+    statement_digests: z.array(z.string()).nullish(),
+  })
+  .transform((row): HistoryRow => {
+    const { seconds, suffix } = parseAlterationId(row.timestamp) ?? { seconds: 0, suffix: 0 };
+    return {
+      id: row.timestamp,
+      seconds,
+      suffix,
+      version: row.version,
+      name: row.name,
+      checksum: row.checksum,
+      state: row.state,
+      appliedAt: new Date(row.applied_at).toISOString(),
+      durationMs: row.duration_ms,
+      role: row.role,
+      host: row.host,
+      runner: row.runner,
+      deployId: row.deploy_id,
+      statementDigests: row.statement_digests ?? [],
+    };
+  });
+
+function parseRows(rows: readonly unknown[], table: HistoryTable): History {
+  const problems: Problem[] = [];
+  const history: HistoryRow[] = [];
+  for (const row of rows) {
+    const parsed = rowSchema.safeParse(row);
+    if (parsed.success) history.push(parsed.data);
+    else problems.push({ message: describeRowProblem(row, parsed.error) });
+  }
+  if (problems.length > 0) {
+    throw new HistoryError(`The history "${table.schema}.${table.table}" has rows that make no sense.`, {
+      problems,
+      hint: 'Nothing was changed. Correct the rows: has somebody edited the table by hand?',
+    });
+  }
+  return history;
+}
+
+function describeRowProblem(row: unknown, error: z.ZodError): string {
+  const id = z.object({ timestamp: z.unknown() }).safeParse(row).data?.timestamp;
+  const issues = error.issues.map(({ path, message }) => `${path.join('.') || 'the row'}: ${message}`);
+  return `Row "${String(id)}": ${issues.join('; ')}.`;
+}

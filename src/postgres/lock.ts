@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { LockHeldError, type LockHolder, StoppedError } from '../core/errors.ts';
+import type { HistoryTable } from './history-table.ts';
+import { type Queryable, readDocument } from './query.ts';
+
+const pollMs = 100;
+
+export interface LockOptions {
+  /** How long to wait for another holder, in milliseconds. */
+  readonly waitMs: number;
+  /** Aborted when the run is to stop; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called when the lock is not free, then about every two seconds. */
+  readonly onWait?: (wait: { holder: LockHolder | undefined; waitedMs: number }) => void;
+}
+
+/** Key of the advisory lock: one a history, whatever the database's name. */
+export function lockKey({ schema, table }: HistoryTable): bigint {
+  return createHash('sha256')
+    .update(`alteration:${JSON.stringify([schema, table])}`)
+    .digest()
+    .readBigInt64BE();
+}
+
+/** Calls `work` while this session holds the lock. Throws a LockHeldError when the wait is over. */
+export async function withLock<T>(
+  connection: Queryable,
+  key: bigint,
+  options: LockOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  await acquireLock(connection, key, options);
+  let result: T;
+  try {
+    result = await work();
+  } catch (error) {
+    await releaseLock(connection, key).catch(() => undefined); // the first error is the one that tells
+    throw error;
+  }
+  await releaseLock(connection, key);
+  return result;
+}
+
+/** Who holds the lock now; undefined when nobody does. */
+export async function readLockHolder(connection: Queryable, key: bigint): Promise<LockHolder | undefined> {
+  const query = sql.unsafe`
+    select (
+      select json_build_object('pid', l.pid, 'applicationName', coalesce(a.application_name, ''),
+        'host', host(a.client_addr), 'role', a.usename, 'since', a.backend_start)
+      from pg_catalog.pg_locks as l left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+      where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+        and (l.classid::bigint << 32) | l.objid::bigint = ${key}::bigint
+      limit 1
+    )::text as document`;
+  const { rows } = await connection.query(query);
+  return z.object({ document: z.string().nullable() }).parse(rows[0]).document === null
+    ? undefined
+    : parseHolder(rows[0]);
+}
+
+async function acquireLock(connection: Queryable, key: bigint, options: LockOptions): Promise<void> {
+  const start = performance.now();
+  let reportAtMs = 0;
+  // Polls: a session blocked in pg_advisory_lock holds a snapshot, which `create index concurrently` would wait for.
+  while (!(await tryLock(connection, key))) {
+    const waitedMs = performance.now() - start;
+    if (waitedMs >= options.waitMs) throw await lockHeld(connection, key, waitedMs);
+    if (waitedMs >= reportAtMs) {
+      options.onWait?.({ holder: await readLockHolder(connection, key), waitedMs });
+      reportAtMs = waitedMs + 2_000;
+    }
+    await pauseBetweenPolls(options.signal);
+  }
+}
+
+async function tryLock(connection: Queryable, key: bigint): Promise<boolean> {
+  return readDocument(
+    connection,
+    sql.unsafe`select pg_catalog.pg_try_advisory_lock(${key}::bigint)::text as document`,
+    z.boolean(),
+  );
+}
+
+async function releaseLock(connection: Queryable, key: bigint): Promise<void> {
+  await connection.query(sql.unsafe`select pg_catalog.pg_advisory_unlock(${key}::bigint)`);
+}
+
+async function pauseBetweenPolls(signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await pause(pollMs * (0.5 + Math.random()), undefined, signal ? { signal } : {});
+  } catch {
+    throw signal?.reason instanceof Error ? signal.reason : new StoppedError('a request to stop');
+  }
+}
+
+async function lockHeld(connection: Queryable, key: bigint, waitedMs: number): Promise<LockHeldError> {
+  const holder = await readLockHolder(connection, key);
+  const who = holder
+    ? `session ${holder.pid} ("${holder.applicationName}"${holder.host ? ` from ${holder.host}` : ''}${holder.since ? `, connected since ${holder.since}` : ''})`
+    : 'another session';
+  return new LockHeldError(`Another instance is altering this database: ${who} holds the lock.`, {
+    holder,
+    waitedMs,
+    hint: 'Nothing was changed. Run it again when the other has finished, or wait longer with --lock-wait.',
+  });
+}
+
+const holderSchema = z
+  .object({
+    pid: z.number(),
+    applicationName: z.string(),
+    host: z.string().nullable(),
+    role: z.string().nullable(),
+    since: z.string().nullable(),
+  })
+  .transform(
+    ({ pid, applicationName, host, role, since }): LockHolder => ({
+      pid,
+      applicationName,
+      ...(host ? { host } : {}),
+      ...(role ? { role } : {}),
+      ...(since ? { since: new Date(since).toISOString() } : {}),
+    }),
+  );
+
+function parseHolder(row: unknown): LockHolder {
+  const { document } = z.object({ document: z.string() }).parse(row);
+  return holderSchema.parse(JSON.parse(document));
+}

@@ -1,0 +1,157 @@
+import type {
+  DatabasePoolConnection,
+  DatabaseTransactionConnection,
+  PrimitiveValueExpression,
+  QuerySqlToken,
+} from 'slonik';
+import { UsageError } from '../core/errors.ts';
+import { rawQuery } from './query.ts';
+
+const queryMethods = [
+  'any',
+  'anyFirst',
+  'exists',
+  'many',
+  'manyFirst',
+  'maybeOne',
+  'maybeOneFirst',
+  'one',
+  'oneFirst',
+  'query',
+  'record',
+] as const;
+
+type Connection = DatabasePoolConnection | DatabaseTransactionConnection;
+type QueryMethod = (typeof queryMethods)[number];
+type NestedHandler = (nested: DatabaseTransactionConnection) => Promise<unknown>;
+
+export interface ScriptConnectionOptions {
+  /** Splits a text of several statements into single ones. */
+  readonly splitStatements: (text: string) => Promise<readonly string[]>;
+  /** Throws when a query may not be sent. */
+  readonly checkQuery: (text: string) => void;
+  /** Called with +1 when a query begins and -1 when it ends. */
+  readonly onActivity: (change: 1 | -1) => void;
+}
+
+/** What a script is given, and the two ways to take it back. */
+export interface ScriptConnection<C extends Connection> {
+  readonly connection: C;
+  /** Waits for the queries under way, awaited by the script or not, and refuses further ones. */
+  readonly finish: () => Promise<void>;
+  /** Refuses further queries at once, those that wait their turn too. */
+  readonly abandon: () => Promise<void>;
+}
+
+/**
+ * A slonik connection that takes the queries of any slonik release's `sql` tag, and several statements in one.
+ * Queries run one after the other: once it is abandoned, none that waited can slip out behind a rollback.
+ */
+export function openScriptConnection<C extends Connection>(
+  inner: C,
+  options: ScriptConnectionOptions,
+): ScriptConnection<C> {
+  let closed = false;
+  let last: Promise<unknown> = Promise.resolve();
+  const nestings = new Map<ScriptConnection<Connection>, Promise<unknown>>();
+  const requireOpen = () => {
+    if (closed) throw new UsageError('The alteration is over, and its connection with it; await every query.');
+  };
+  const run = (method: QueryMethod, token: unknown) => {
+    const turn = last.then(() => {
+      requireOpen();
+      return whileActive(options, () => runToken(inner, method, token, options));
+    });
+    last = turn.catch(() => undefined);
+    return turn;
+  };
+  const transaction = async (handler: NestedHandler) => {
+    requireOpen();
+    const nesting = whileActive(options, () =>
+      inner.transaction((nested) => runNested(nested, handler, options, (script) => nestings.set(script, nesting))),
+    );
+    return nesting;
+  };
+  const methods = Object.fromEntries(queryMethods.map((name) => [name, (token: unknown) => run(name, token)]));
+  return {
+    connection: { ...methods, transaction } as unknown as C, // slonik's own methods, by their names
+    finish: async () => {
+      await Promise.allSettled(nestings.values());
+      for (let waited: unknown; waited !== last; ) await (waited = last);
+      closed = true;
+    },
+    abandon: async () => {
+      closed = true;
+      await Promise.all([...nestings.keys()].map((nested) => nested.abandon()));
+      await last;
+    },
+  };
+}
+
+async function runNested(
+  nested: DatabaseTransactionConnection,
+  handler: NestedHandler,
+  options: ScriptConnectionOptions,
+  onOpen: (script: ScriptConnection<Connection>) => void,
+): Promise<unknown> {
+  const script = openScriptConnection(nested, options);
+  onOpen(script);
+  options.onActivity(-1); // the savepoint is set; what the handler does beside its queries is not the database's
+  try {
+    const result = await handler(script.connection);
+    await script.finish();
+    return result;
+  } catch (error) {
+    await script.abandon();
+    throw error;
+  } finally {
+    options.onActivity(1);
+  }
+}
+
+async function whileActive<T>(options: ScriptConnectionOptions, work: () => Promise<T>): Promise<T> {
+  options.onActivity(1);
+  try {
+    return await work();
+  } finally {
+    options.onActivity(-1);
+  }
+}
+
+async function runToken(
+  inner: Connection,
+  method: QueryMethod,
+  token: unknown,
+  options: ScriptConnectionOptions,
+): Promise<unknown> {
+  const { text, values } = parseToken(token);
+  options.checkQuery(text);
+  const several = values.length === 0 && /;\s*\S/.test(text);
+  const texts = several ? await options.splitStatements(text) : [text];
+  for (const earlier of texts.slice(0, -1)) await inner.query(rawQuery(earlier));
+  const query = rawQuery(texts.at(-1) ?? text, values);
+  const call = inner[method] as (query: QuerySqlToken) => Promise<unknown>; // a union of overloads with one shape
+  return call.call(inner, query);
+}
+
+/** Text and values of a token of any slonik release. */
+function parseToken(token: unknown): { text: string; values: readonly PrimitiveValueExpression[] } {
+  if (typeof token !== 'object' || token === null || !('sql' in token) || typeof token.sql !== 'string') {
+    const found = typeof token === 'string' ? 'a string' : String(token);
+    throw new UsageError(
+      `A query is written with slonik's sql tag, such as sql.unsafe\`select 1\`; found ${found}.`,
+    );
+  }
+  const values = 'values' in token && Array.isArray(token.values) ? token.values : [];
+  return { text: token.sql, values };
+}
+
+/** Refuses statements that would end the transaction that an alteration and its history row share. */
+export function refuseTransactionControl(text: string): void {
+  const words = text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ').trim();
+  const match = /^(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i.exec(words);
+  if (!match) return;
+  throw new UsageError(`"${match[0]}" is not for an alteration: its work and its history row are one transaction.`, {
+    hint: 'Use connection.transaction(…) for a part that may fail, and beforeUp for work outside the transaction.',
+  });
+}
