@@ -1,5 +1,5 @@
 -- First the column and what belongs into it, then the trigger, so that it has nothing to do with the update.
--- The update writes every row in one transaction; whoever cannot afford that has to go back in batches, by `beforeDown`.
+-- The update writes every row in one transaction; on a very large table it would go into batches in `beforeDown`.
 alter table users add column name text;
 
 comment on column users.name is 'Superseded by given_name and family_name; a trigger keeps them alike.';

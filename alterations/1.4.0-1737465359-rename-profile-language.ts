@@ -1,5 +1,5 @@
 import type { AlterationScript } from 'postgres-alteration';
-import { sql } from 'slonik';
+import { type FragmentSqlToken, sql } from 'slonik';
 import { z } from 'zod';
 import { updateInBatches } from './utils/batches.js';
 
@@ -15,7 +15,7 @@ const toLanguage = sql.fragment`
 const hasLanguage = sql.fragment`jsonb_typeof(profile -> 'language') = 'string'`;
 const hasLocale = sql.fragment`jsonb_typeof(profile -> 'locale') = 'string'`;
 
-const rewrite = (after: string, profile: typeof toLocale, condition: typeof hasLocale) => sql.type(idRow)`
+const rewrite = (after: string, profile: FragmentSqlToken, condition: FragmentSqlToken) => sql.type(idRow)`
   with batch as (
     select id from users where id > ${after} and ${condition} order by id limit 1000 for update
   ), rewritten as (

@@ -1,10 +1,10 @@
-import { type DatabasePoolConnection, type SqlFragmentToken, sql } from 'slonik';
+import { type DatabasePoolConnection, type FragmentSqlToken, sql } from 'slonik';
 
 interface Index {
   readonly name: string;
   readonly kind: 'plain' | 'unique';
   /** Table and columns, as they follow `on`. */
-  readonly on: SqlFragmentToken;
+  readonly on: FragmentSqlToken;
 }
 
 /**

@@ -59,9 +59,7 @@ async function readNamedFiles(paths: readonly string[], folder: string): Promise
     problem === undefined ? [] : [`${describePath(path, index)} ${problem}`],
   );
   if (problems.length > 0) {
-    throw new Error(
-      `${problems.join('; ')}: correct "OIDC_PRIVATE_KEY_PATHS", or unset it to generate a key.`,
-    );
+    throw new Error(`Correct or unset "OIDC_PRIVATE_KEY_PATHS": ${problems.join(', ')}.`);
   }
   return unique(
     files.map(({ path, text = '' }, index) =>
@@ -98,7 +96,7 @@ async function readKeyFile(path: string, folder: string): Promise<KeyFile> {
 
 /** Somebody may have put the key itself where its path belongs. */
 function describePath(path: string, index: number): string {
-  const looksLikeKey = /-----|[\r\n]|[A-Za-z0-9+/=]{60,}/.test(path);
+  const looksLikeKey = /-----|[\r\n]|[A-Za-z0-9+/=]{100,}/.test(path);
   return looksLikeKey ? `entry ${index + 1} of "OIDC_PRIVATE_KEY_PATHS"` : `the file "${path}"`;
 }
 

@@ -28,6 +28,15 @@ export interface DatabaseFailure {
   readonly position?: number;
 }
 
+/** How far a run came before it failed. */
+export interface RunProgress {
+  readonly direction: 'up' | 'down';
+  /** File names of what was done, in order. */
+  readonly done: readonly string[];
+  /** File names of what was not, the one under way first. */
+  readonly remaining: readonly string[];
+}
+
 /** The way through an alteration that was under way when something happened. */
 export type Phase = 'up' | 'down' | 'beforeUp' | 'beforeDown';
 
@@ -41,6 +50,8 @@ export abstract class AlterationError extends Error {
   readonly hint: string | undefined;
   /** All problems of one kind, reported together; empty where the message says it all. */
   readonly problems: readonly Problem[];
+  /** Set by the run that the error ended: what it had done, and what not. */
+  progress: RunProgress | undefined;
 
   constructor(
     message: string,

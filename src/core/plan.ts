@@ -77,7 +77,10 @@ export function planRollback(
 }
 
 /** The newest version with an applied alteration; undefined for an empty history. */
-export function currentVersion(alterations: readonly Alteration[], history: History): Version | undefined {
+export function currentVersion(
+  alterations: readonly Alteration[],
+  history: readonly Pick<HistoryRow, 'id' | 'version' | 'state'>[],
+): Version | undefined {
   const files = new Map(alterations.map((alteration) => [alteration.id, alteration]));
   return history
     .filter(({ state }) => state === 'applied')

@@ -9,10 +9,10 @@ const widest = 100;
 
 /** The place of an offset in UTF-16 code units, with the lines around it. */
 export function placeAt(text: string, offset: number): TextPlace {
-  const before = text.slice(0, offset);
-  const lineStart = before.lastIndexOf('\n') + 1;
-  const line = before.split('\n').length;
-  const column = [...before.slice(lineStart)].length + 1;
+  const lineStart = offset === 0 ? 0 : text.lastIndexOf('\n', offset - 1) + 1;
+  let line = 1;
+  for (let at = text.indexOf('\n'); at !== -1 && at < lineStart; at = text.indexOf('\n', at + 1)) line += 1;
+  const column = [...text.slice(lineStart, offset)].length + 1;
   return { line, column, excerpt: excerptAt(text, line, column) };
 }
 
@@ -21,17 +21,30 @@ export function placeAt(text: string, offset: number): TextPlace {
  * Line and column are 1-based; the column counts characters.
  */
 export function excerptAt(text: string, line: number, column: number): string {
-  const lines = text.replace(/\r?\n$/, '').split(/\r?\n/);
   const first = Math.max(1, line - 2);
-  const last = Math.min(lines.length, line + 1);
-  const gutter = String(last).length;
-  const shown: string[] = [];
-  for (let number = first; number <= last; number += 1) {
-    const { visible, lead } = cutLine(lines[number - 1] ?? '', number === line ? column : 1);
-    shown.push(`${String(number).padStart(gutter)} | ${visible}`.trimEnd());
-    if (number === line) shown.push(`${' '.repeat(gutter)} | ${blankOut(lead)}^`);
+  const lines = linesFrom(text, first, line + 1);
+  const gutter = String(first + lines.length - 1).length;
+  return lines
+    .flatMap((content, index) => {
+      const number = first + index;
+      const { visible, lead } = cutLine(content, number === line ? column : 1);
+      const shown = `${String(number).padStart(gutter)} | ${visible}`.trimEnd();
+      return number === line ? [shown, `${' '.repeat(gutter)} | ${blankOut(lead)}^`] : [shown];
+    })
+    .join('\n');
+}
+
+/** The lines with these numbers; the end of the last line of a file does not begin another one. */
+function linesFrom(text: string, first: number, last: number): readonly string[] {
+  const lines: string[] = [];
+  let start = 0;
+  for (let number = 1; number <= last && (start < text.length || number < last); number += 1) {
+    const found = text.indexOf('\n', start);
+    const end = found === -1 ? text.length : found;
+    if (number >= first) lines.push(text.slice(start, end).replace(/\r$/, ''));
+    start = end + 1;
   }
-  return shown.join('\n');
+  return lines;
 }
 
 /** What is shown of a line, and the part of it that stands before the column. */

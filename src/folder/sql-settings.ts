@@ -25,7 +25,8 @@ export function readSqlSettings(text: string): { settings: SqlSettings; findings
   const findings: Finding[] = [];
   for (const { offset, content, position } of listSettingComments(text)) {
     if (position === 'late') findings.push({ offset, message: late });
-    else if (content === '') findings.push({ offset, message: `Nothing follows "-- alteration:"; ${known}.` });
+    else if (content === '')
+      findings.push({ offset, message: `Nothing follows "-- alteration:"; ${known}.` });
     else {
       for (const entry of content.split(/\s+/)) {
         const setting = readSetting(entry);

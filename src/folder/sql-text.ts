@@ -110,17 +110,29 @@ export function codeRange(text: string, from: number, until: number): TextRange 
  * `begin atomic` bodies. Each range is without its semicolon.
  */
 export function listStatementRanges(text: string): readonly TextRange[] {
-  const ranges: TextRange[] = [];
   let from = 0;
+  const ends = [...listSemicolons(text), text.length];
+  return ends.flatMap((end) => {
+    const range = codeRange(text, from, end);
+    from = end + 1;
+    return range ?? [];
+  });
+}
+
+function listSemicolons(text: string): readonly number[] {
+  const every: number[] = [];
+  const outermost: number[] = [];
   let scope = openScope();
   for (const token of listTokens(text)) {
-    if (token.kind === 'symbol' && text[token.start] === ';' && scope.parentheses <= 0 && scope.blocks === 0) {
-      ranges.push(...present(codeRange(text, from, token.start)));
-      from = token.end;
+    const isEnd = token.kind === 'symbol' && text[token.start] === ';';
+    if (isEnd) every.push(token.start);
+    if (isEnd && !isNested(scope)) {
+      outermost.push(token.start);
       scope = openScope();
     } else followScope(scope, token, text.slice(token.start, token.end));
   }
-  return [...ranges, ...present(codeRange(text, from, text.length))];
+  // A parenthesis or a body that is never closed would hide every semicolon after it.
+  return isNested(scope) ? every : outermost;
 }
 
 interface Scope {
@@ -133,6 +145,10 @@ function openScope(): Scope {
   return { parentheses: 0, blocks: 0, opening: '' };
 }
 
+function isNested({ parentheses, blocks }: Scope): boolean {
+  return parentheses > 0 || blocks > 0;
+}
+
 function followScope(scope: Scope, token: SqlToken, text: string): void {
   if (text === '(') scope.parentheses += 1;
   if (text === ')') scope.parentheses -= 1;
@@ -142,10 +158,6 @@ function followScope(scope: Scope, token: SqlToken, text: string): void {
   if (!/^create (or replace )?(function|procedure) /.test(scope.opening)) return;
   if (name === 'begin' || (name === 'case' && scope.blocks > 0)) scope.blocks += 1;
   if (name === 'end' && scope.blocks > 0) scope.blocks -= 1;
-}
-
-function present<T>(value: T | undefined): readonly T[] {
-  return value === undefined ? [] : [value];
 }
 
 /**
@@ -163,7 +175,12 @@ export function summariseSql(statement: string, longest = 60): string {
     if (summary.length > 2 * longest) break;
   }
   const characters = [...summary];
-  return characters.length <= longest ? summary : `${characters.slice(0, longest - 1).join('').trimEnd()}…`;
+  return characters.length <= longest
+    ? summary
+    : `${characters
+        .slice(0, longest - 1)
+        .join('')
+        .trimEnd()}…`;
 }
 
 function shorten(token: SqlToken, text: string): string {

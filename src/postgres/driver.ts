@@ -63,7 +63,10 @@ async function runQuery(client: pg.Client, text: string, values: unknown[] | und
     const result = Array.isArray(answer) ? answer.at(-1) : answer;
     return {
       command: (result?.command ?? '') as DriverCommand, // slonik names five commands; PostgreSQL has more
-      fields: (result?.fields ?? []).map(({ dataTypeID, name }: pg.FieldDef) => ({ dataTypeId: dataTypeID, name })),
+      fields: (result?.fields ?? []).map(({ dataTypeID, name }: pg.FieldDef) => ({
+        dataTypeId: dataTypeID,
+        name,
+      })),
       rowCount: result?.rowCount ?? null,
       rows: result?.rows ?? [],
     };

@@ -25,11 +25,20 @@ type Connection = DatabasePoolConnection | DatabaseTransactionConnection;
 type QueryMethod = (typeof queryMethods)[number];
 type NestedHandler = (nested: DatabaseTransactionConnection) => Promise<unknown>;
 
+/** Where a failed query came from. */
+export interface FailedQuery {
+  /** As it was sent. */
+  readonly text: string;
+  /** Its stack leads to the line of the script that made the query. */
+  readonly callSite: Error;
+}
+
 export interface ScriptConnectionOptions {
   /** Splits a text of several statements into single ones. */
   readonly splitStatements: (text: string) => Promise<readonly string[]>;
   /** Throws when a query may not be sent. */
   readonly checkQuery: (text: string) => void;
+  readonly onFailure: (error: unknown, query: FailedQuery) => void;
   /** Called with +1 when a query begins and -1 when it ends. */
   readonly onActivity: (change: 1 | -1) => void;
 }
@@ -55,12 +64,14 @@ export function openScriptConnection<C extends Connection>(
   let last: Promise<unknown> = Promise.resolve();
   const nestings = new Map<ScriptConnection<Connection>, Promise<unknown>>();
   const requireOpen = () => {
-    if (closed) throw new UsageError('The alteration is over, and its connection with it; await every query.');
+    if (closed)
+      throw new UsageError('The alteration is over, and its connection with it; await every query.');
   };
   const run = (method: QueryMethod, token: unknown) => {
+    const callSite = new Error('query');
     const turn = last.then(() => {
       requireOpen();
-      return whileActive(options, () => runToken(inner, method, token, options));
+      return whileActive(options, () => runToken(inner, method, token, options, callSite));
     });
     last = turn.catch(() => undefined);
     return turn;
@@ -68,16 +79,24 @@ export function openScriptConnection<C extends Connection>(
   const transaction = async (handler: NestedHandler) => {
     requireOpen();
     const nesting = whileActive(options, () =>
-      inner.transaction((nested) => runNested(nested, handler, options, (script) => nestings.set(script, nesting))),
+      inner.transaction((nested) =>
+        runNested(nested, handler, options, (script) => nestings.set(script, nesting)),
+      ),
     );
     return nesting;
   };
-  const methods = Object.fromEntries(queryMethods.map((name) => [name, (token: unknown) => run(name, token)]));
+  const methods = Object.fromEntries(
+    queryMethods.map((name) => [name, (token: unknown) => run(name, token)]),
+  );
   return {
     connection: { ...methods, transaction } as unknown as C, // slonik's own methods, by their names
     finish: async () => {
       await Promise.allSettled(nestings.values());
-      for (let waited: unknown; waited !== last; ) await (waited = last);
+      let waited: unknown;
+      while (waited !== last) {
+        waited = last;
+        await last;
+      }
       closed = true;
     },
     abandon: async () => {
@@ -123,15 +142,25 @@ async function runToken(
   method: QueryMethod,
   token: unknown,
   options: ScriptConnectionOptions,
+  callSite: Error,
 ): Promise<unknown> {
   const { text, values } = parseToken(token);
-  options.checkQuery(text);
   const several = values.length === 0 && /;\s*\S/.test(text);
   const texts = several ? await options.splitStatements(text) : [text];
-  for (const earlier of texts.slice(0, -1)) await inner.query(rawQuery(earlier));
-  const query = rawQuery(texts.at(-1) ?? text, values);
-  const call = inner[method] as (query: QuerySqlToken) => Promise<unknown>; // a union of overloads with one shape
-  return call.call(inner, query);
+  for (const single of texts) options.checkQuery(single);
+  let result: unknown;
+  for (const [index, single] of texts.entries()) {
+    const call = inner[index === texts.length - 1 ? method : 'query'] as (
+      query: QuerySqlToken,
+    ) => Promise<unknown>; // a union of overloads with one shape
+    try {
+      result = await call.call(inner, rawQuery(single, values));
+    } catch (error) {
+      options.onFailure(error, { text: single, callSite });
+      throw error;
+    }
+  }
+  return result;
 }
 
 /** Text and values of a token of any slonik release. */
@@ -149,9 +178,15 @@ function parseToken(token: unknown): { text: string; values: readonly PrimitiveV
 /** Refuses statements that would end the transaction that an alteration and its history row share. */
 export function refuseTransactionControl(text: string): void {
   const words = text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ').trim();
-  const match = /^(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i.exec(words);
+  const match =
+    /^(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i.exec(
+      words,
+    );
   if (!match) return;
-  throw new UsageError(`"${match[0]}" is not for an alteration: its work and its history row are one transaction.`, {
-    hint: 'Use connection.transaction(…) for a part that may fail, and beforeUp for work outside the transaction.',
-  });
+  throw new UsageError(
+    `"${match[0]}" is not for an alteration: its work and its history row are one transaction.`,
+    {
+      hint: 'Use connection.transaction(…) for a part that may fail, and beforeUp for work outside the transaction.',
+    },
+  );
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import {
   createPool,
@@ -9,7 +10,12 @@ import {
   sql,
 } from 'slonik';
 import { z } from 'zod';
-import { AlterationError, DatabaseRefusedError, DatabaseUnreachableError, SessionLostError } from '../core/errors.ts';
+import {
+  AlterationError,
+  DatabaseRefusedError,
+  DatabaseUnreachableError,
+  SessionLostError,
+} from '../core/errors.ts';
 import { type Address, describeAddress, parseConnectionString } from './connection-string.ts';
 import { findErrorCode, findMessage, isSessionLoss } from './database-failure.ts';
 import { createDriver } from './driver.ts';
@@ -56,8 +62,8 @@ export interface Session {
   readonly readTableState: () => Promise<TableState>;
   /** Brings settings, role, temporary objects and prepared statements back to the session's beginning. */
   readonly reset: () => Promise<void>;
-  /** Whether the connection has ended under us. */
-  readonly isLost: () => boolean;
+  /** Aborted when the connection ends under us; never for the caller's own pool. */
+  readonly lost: AbortSignal;
   /** While nothing is asked of the database, lets the process end: a script that waits for nothing must not hang. */
   readonly holdProcess: (hold: boolean) => void;
   /** Cuts the connection at once: the server rolls back what is under way. */
@@ -111,24 +117,25 @@ async function onConnection<T>(
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  let connected = false;
-  const outcome: { failure?: { readonly error: unknown } } = {};
+  let working: Promise<T> | undefined;
   try {
     return await pool.connect(async (connection) => {
-      connected = true;
-      try {
-        return await work(await openSession(connection, getClient?.(), address, options));
-      } catch (error) {
-        outcome.failure = { error };
-        throw error;
-      }
+      working = openSession(connection, getClient?.(), address, options).then(work);
+      return working;
     });
   } catch (raised) {
-    // slonik rejects as soon as the connection reports an error; what the work said of it, if anything, tells more.
-    const error = outcome.failure ? outcome.failure.error : raised;
-    if (!connected) throw describeConnectFailure(error, address);
-    throw error instanceof AlterationError || !isSessionLoss(error) ? error : sessionLost(error);
+    if (!working) throw describeConnectFailure(raised, address);
+    // slonik rejects as soon as the connection reports an error; what the work says of it tells more.
+    const error = await Promise.race([
+      working.then(() => raised).catch((own: unknown) => own),
+      giveUp(raised),
+    ]);
+    throw error instanceof AlterationError || !isSessionLoss(raised) ? error : sessionLost(error);
   }
+}
+
+function giveUp<T>(value: T): Promise<T> {
+  return pause(2_000, value, { ref: false });
 }
 
 async function openSession(
@@ -138,10 +145,9 @@ async function openSession(
   options: SessionOptions,
 ): Promise<Session> {
   const facts = await readFacts(connection, options);
-  let lost = false;
-  client?.once('end', () => {
-    lost = true;
-  });
+  const lost = new AbortController();
+  client?.once('error', (error: Error) => lost.abort(error));
+  client?.once('end', () => lost.abort(new Error('the server closed the connection')));
   const socket = client ? streamOf(client) : undefined;
   return {
     connection,
@@ -155,8 +161,8 @@ async function openSession(
     mayCreateHistory: facts.mayCreateHistory,
     readOnly: facts.readOnly,
     readTableState: () => readTableState(connection, options.historyTable),
-    reset: () => resetSession(connection, facts.searchPath, options.applicationName),
-    isLost: () => lost,
+    reset: () => resetSession(connection, client !== undefined, options.applicationName),
+    lost: lost.signal,
     holdProcess: (hold) => (hold ? socket?.ref() : socket?.unref()),
     cut: () => socket?.destroy(),
   };
@@ -177,14 +183,16 @@ const factsSchema = z.object({
   database: z.string(),
   role: z.string(),
   serverVersion: z.string(),
-  searchPath: z.string(),
   readOnly: z.boolean(),
   mayCreateHistory: z.boolean(),
   relation: z.object({ kind: z.string(), comment: z.string().nullable() }).nullable(),
 });
 
 /** One round trip: tells what this is, and makes the session fit for long work. */
-async function readFacts(connection: DatabasePoolConnection, { historyTable, applicationName }: SessionOptions) {
+async function readFacts(
+  connection: DatabasePoolConnection,
+  { historyTable, applicationName }: SessionOptions,
+) {
   const { schema } = historyTable;
   return readDocument(
     connection,
@@ -193,7 +201,6 @@ async function readFacts(connection: DatabasePoolConnection, { historyTable, app
         'database', pg_catalog.current_database(),
         'role', current_user,
         'serverVersion', pg_catalog.current_setting('server_version'),
-        'searchPath', pg_catalog.current_setting('search_path'),
         'readOnly', pg_catalog.current_setting('transaction_read_only') = 'on',
         'mayCreateHistory', case
           when pg_catalog.to_regnamespace(pg_catalog.quote_ident(${schema})) is null
@@ -231,7 +238,7 @@ async function readTableState(connection: DatabasePoolConnection, table: History
 }
 
 /** Undoes what a script may have left in the session; our advisory lock stays. */
-async function resetSession(connection: DatabasePoolConnection, searchPath: string, applicationName: string) {
+async function resetSession(connection: DatabasePoolConnection, own: boolean, applicationName: string) {
   const statements = [
     'reset session authorization', // the role too
     'reset all',
@@ -240,9 +247,9 @@ async function resetSession(connection: DatabasePoolConnection, searchPath: stri
     'deallocate all',
     'discard temp',
   ];
-  for (const statement of statements) await connection.query(rawQuery(statement));
-  await connection.query(sql.unsafe`
-    select pg_catalog.set_config('search_path', ${searchPath}, false), (${settingsQuery(applicationName)})`);
+  // Our own driver sends them in one message; the caller's may refuse several statements in one.
+  for (const text of own ? [statements.join('; ')] : statements) await connection.query(rawQuery(text));
+  await connection.query(sql.unsafe`select (${settingsQuery(applicationName)})`);
 }
 
 function sessionLost(error: unknown): SessionLostError {

@@ -108,8 +108,8 @@ describe('a key that cannot be read', () => {
     const reading = readSigningKeys({ OIDC_PRIVATE_KEY_PATHS: 'a.pem,here.pem,keys/b.pem' }, folder);
 
     await expect(reading).rejects.toThrow(
-      'the file "a.pem" does not exist; the file "keys/b.pem" does not exist: ' +
-        'correct "OIDC_PRIVATE_KEY_PATHS", or unset it to generate a key.',
+      'Correct or unset "OIDC_PRIVATE_KEY_PATHS": ' +
+        'the file "a.pem" does not exist, the file "keys/b.pem" does not exist.',
     );
   });
 

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import { ConfigurationError, UsageError } from '../core/errors.ts';
+import type { Host } from './host.ts';
+import { type GivenValue, type SettingName, settingDefinitions, variablesOf } from './settings.ts';
+
+/**
+ * Adds the values of the `.env` file (or the one named) to the environment, where it has none of that name.
+ * Values may span lines. Throws a ConfigurationError for a named file that cannot be read.
+ */
+export async function loadEnvFile({ env, cwd }: Host, named: string | undefined): Promise<void> {
+  const path = resolve(cwd, named ?? '.env');
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (named === undefined && error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigurationError(`The env file "${named ?? '.env'}" cannot be read: ${reason}.`, {
+      cause: error,
+    });
+  }
+  for (const [name, value] of Object.entries(parseEnv(text))) env[name] ??= value;
+}
+
+/** What the environment says of the settings. */
+export function readEnvironment(env: Host['env']): ReadonlyMap<string, GivenValue> {
+  const given = new Map<string, GivenValue>();
+  for (const name of Object.keys(settingDefinitions) as SettingName[]) {
+    const variable = variablesOf(name).find(
+      (candidate) => env[candidate] !== undefined && env[candidate] !== '',
+    );
+    if (variable) given.set(name, { value: env[variable], source: variable });
+  }
+  return given;
+}
+
+/** Options that npm knows too: a user's own npm settings may hold them, and losing them harms nobody. */
+const npmOwn = new Set(['yes', 'color', 'config', 'logLevel']);
+
+/** npm keeps options that stand before `--` for itself: a lost --dry-run would alter for real. Throws a UsageError. */
+export function refuseSwallowedOptions({ env, argv }: Host): void {
+  if (!env['npm_lifecycle_event']) return;
+  const swallowed = Object.entries(settingDefinitions).flatMap(([name, { flag }]) => {
+    const [option = ''] = flag.split(' ');
+    const value = env[`npm_config_${option.slice(2).replaceAll('-', '_')}`];
+    const lost = value && value !== 'false' && !argv.some((argument) => argument.split('=')[0] === option);
+    return lost && !npmOwn.has(name) ? [option] : [];
+  });
+  if (swallowed.length === 0) return;
+  throw new UsageError(`npm kept ${swallowed.join(' and ')} for itself; nothing was done.`, {
+    hint: `Put "--" before the options: npm run ${env['npm_lifecycle_event']} ${argv.join(' ')} -- ${swallowed.join(' ')}`.replace(
+      / {2,}/g,
+      ' ',
+    ),
+  });
+}

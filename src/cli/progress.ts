@@ -1,0 +1,100 @@
+import type pino from 'pino';
+import { renderDuration } from '../core/duration.ts';
+import { logEvent, type RunEvent } from '../operations/events.ts';
+import type { OutputStream } from './host.ts';
+import type { Palette } from './palette.ts';
+import { renderActivity, renderEvent } from './render-event.ts';
+
+/** Where events and other lines of a run go. */
+export interface Progress {
+  readonly onEvent: (event: RunEvent) => void;
+  /** What is going on now, where no event tells it. */
+  readonly onActivity: (text: string) => void;
+  /** Takes the live line away; what is written next begins on an empty line. */
+  readonly end: () => void;
+}
+
+type Level = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+const levels: readonly Level[] = ['debug', 'info', 'warn', 'error', 'silent'];
+
+/** One pino line an event, for machines. */
+export async function createLogProgress(stream: OutputStream, level: Level): Promise<Progress> {
+  const { default: createLogger } = await import('pino');
+  const options: pino.LoggerOptions = {
+    level,
+    base: null,
+    timestamp: createLogger.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  };
+  const logger = createLogger(options, { write: (line: string) => void stream.write(line) });
+  return {
+    onEvent: (event) => logEvent(logger, event),
+    onActivity: (text) => logger.info(text),
+    end: () => undefined,
+  };
+}
+
+/** Lines for people; on a terminal with a live line below them that tells what runs now, and for how long. */
+export async function createPrettyProgress(
+  stream: OutputStream,
+  palette: Palette,
+  level: Level,
+): Promise<Progress> {
+  const quiet = levels.indexOf(level) > levels.indexOf('info');
+  const live = stream.isTTY && !quiet ? await createLiveLine(stream, palette) : undefined;
+  const keep = (line: string | undefined) => {
+    if (line === undefined || quiet) return;
+    live?.clear();
+    stream.write(`${line}\n`);
+  };
+  return {
+    onEvent: (event) => {
+      keep(renderEvent(event, palette));
+      if (event.type === 'finished') live?.clear();
+      const activity = renderActivity(event);
+      if (activity === undefined) return;
+      if (live) live.show(activity, event.type === 'started');
+      else if (event.type === 'lock-waiting') keep(activity);
+    },
+    onActivity: (text) => (live ? live.show(text, false) : keep(text)),
+    end: () => live?.end(),
+  };
+}
+
+const frames = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
+
+async function createLiveLine(stream: OutputStream, palette: Palette) {
+  const { createLogUpdate } = await import('log-update');
+  // The stream is the process's own where it is a terminal: log-update asks it for its size.
+  const update = createLogUpdate(stream as unknown as NodeJS.WritableStream, { showCursor: true });
+  let text = '';
+  let since = performance.now();
+  let frame = 0;
+  const draw = () => {
+    if (text === '') return;
+    frame = (frame + 1) % frames.length;
+    const elapsed = renderDuration(performance.now() - since);
+    const room = Math.max(10, stream.columns - elapsed.length - 5);
+    const shown = text.length > room ? `${text.slice(0, room - 1)}…` : text;
+    update(`${palette.notice(frames.charAt(frame))} ${shown}  ${palette.quiet(elapsed)}`);
+  };
+  const timer = setInterval(draw, 100);
+  timer.unref(); // a script that waits for nothing must be noticed, spinner or not
+  const clear = () => {
+    text = '';
+    update.clear();
+  };
+  return {
+    show: (activity: string, fresh: boolean) => {
+      if (fresh || text === '') since = performance.now();
+      text = activity;
+      draw();
+    },
+    clear,
+    end: () => {
+      clearInterval(timer);
+      clear();
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import { renderDuration } from '../core/duration.ts';
+import type { RunEvent } from '../operations/events.ts';
+import type { Palette } from './palette.ts';
+import { countOf, renderDatabase, renderHolder } from './render-reports.ts';
+
+/** The line that stays on the screen for an event; undefined for one that is only shown while it lasts. */
+export function renderEvent(event: RunEvent, palette: Palette): string | undefined {
+  switch (event.type) {
+    case 'connected':
+      return palette.quiet(`Database  ${renderDatabase(event.database)}`);
+    case 'planned':
+      return palette.quiet(
+        `Plan      ${countOf(event.total)} ${event.direction === 'up' ? 'to apply' : 'to roll back'}${event.late > 0 ? `, ${event.late} late` : ''}`,
+      );
+    case 'finished': {
+      const sign = event.direction === 'up' ? '✔' : '↩';
+      return `${palette.good(sign)} ${event.alteration}  ${palette.quiet(renderDuration(event.durationMs))}`;
+    }
+    case 'missing':
+      return palette.notice(`! applied, but the file is missing: ${event.alterations.join(', ')}`);
+    case 'renamed':
+      return palette.quiet(`= ${event.alteration} (was ${event.from})`);
+    case 'checksum-accepted':
+      return palette.notice(`! ${event.alteration} was edited; accepted as it is now`);
+    default:
+      return undefined;
+  }
+}
+
+/** What is going on now, on one line without colour; undefined when the event says nothing of that. */
+export function renderActivity(event: RunEvent): string | undefined {
+  switch (event.type) {
+    case 'started':
+      return `${event.index}/${event.total} ${event.alteration}${event.late ? ' (late)' : ''}`;
+    case 'phase':
+      return `${event.alteration} ${event.phase}`;
+    case 'statement':
+      return `${event.alteration} [${event.index}/${event.total}] ${event.summary}`;
+    case 'lock-waiting':
+      return event.holder ? `Waiting: the lock is ${renderHolder(event.holder)}` : 'Waiting for the lock';
+    default:
+      return undefined;
+  }
+}

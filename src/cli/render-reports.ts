@@ -1,0 +1,215 @@
+import { renderDuration } from '../core/duration.ts';
+import type {
+  BaselineReport,
+  CheckReport,
+  CreateReport,
+  DeployReport,
+  Listed,
+  ListReport,
+  ReleaseReport,
+  RollbackReport,
+  StatusReport,
+} from '../operations/reports.ts';
+import type { Palette } from './palette.ts';
+import { renderTable } from './table.ts';
+
+export function renderDeploy(report: DeployReport, palette: Palette): string {
+  const lines: string[] = [];
+  for (const { file, from, to } of report.renamed) {
+    lines.push(`${report.dryRun ? 'Would record' : 'Recorded'} ${file} as ${to} (was ${from}).`);
+  }
+  for (const file of report.accepted) lines.push(`Accepted the edited ${file}.`);
+  if (report.missing.length > 0) lines.push(renderMissing(report.missing, palette));
+  if (report.dryRun) lines.push(renderDryRun(report, palette));
+  else lines.push(renderDeployed(report, palette));
+  if (report.pending > 0) {
+    lines.push(
+      palette.quiet(
+        `${countOf(report.pending)} beyond ${report.target} ${report.pending === 1 ? 'is' : 'are'} pending.`,
+      ),
+    );
+  }
+  return lines.join('\n');
+}
+
+function renderDeployed(
+  { applied, version, versionBefore, durationMs }: DeployReport,
+  palette: Palette,
+): string {
+  if (applied.length === 0) return `${palette.good('Nothing to do')}: the database is ${atVersion(version)}.`;
+  const late = applied.filter((step) => step.late).length;
+  const lateNote = late > 0 ? palette.notice(` ${countOf(late)} of them late.`) : '';
+  return `${palette.good(`Applied ${countOf(applied.length)}`)} in ${renderDuration(durationMs)}: the database is ${atVersion(version)} (was ${versionBefore ?? 'empty'}).${lateNote}`;
+}
+
+function renderDryRun({ planned, target, version }: DeployReport, palette: Palette): string {
+  if (planned.length === 0) return `Nothing to do: the database is ${atVersion(version)}.`;
+  const rows = planned.map(({ version: own, id, name, late }) => [
+    own,
+    id,
+    name,
+    late ? palette.notice('late') : '',
+  ]);
+  return `Would apply ${countOf(planned.length)} to reach ${target}:\n${renderTable(rows, [], 2)}\nNothing was changed.`;
+}
+
+export function renderRollback(report: RollbackReport, palette: Palette): string {
+  const { rolledBack, planned, dryRun, target, version, durationMs } = report;
+  if (dryRun && planned.length > 0) {
+    return `Would roll back ${countOf(planned.length)} to reach ${target}:\n${renderPlanned(planned)}\nNothing was changed.`;
+  }
+  if (rolledBack.length === 0) return `Nothing rolled back: the database is ${atVersion(version)}.`;
+  return `${palette.good(`Rolled back ${countOf(rolledBack.length)}`)} in ${renderDuration(durationMs)}: the database is ${atVersion(version)}.`;
+}
+
+/** What a rollback is about to take back, newest first. */
+export function renderPlanned(planned: RollbackReport['planned']): string {
+  return renderTable(
+    planned.map(({ version, id, name }) => [version, id, name]),
+    width,
+    [],
+    2,
+  );
+}
+
+export function renderList(report: ListReport, palette: Palette): string {
+  if (report.alterations.length === 0) return 'No alterations.';
+  const head = ['STATE', 'VERSION', 'TIMESTAMP', 'NAME', 'APPLIED', 'TOOK'].map(palette.quiet);
+  const rows = report.alterations.map((one) => [
+    paintState(one.state, palette),
+    one.version,
+    one.id,
+    one.statementsDone === null ? one.name : `${one.name} (half done: ${one.statementsDone})`,
+    one.appliedAt ? renderMoment(one.appliedAt) : '',
+    one.durationMs === null ? '' : renderDuration(one.durationMs),
+  ]);
+  const columns = ['left', 'left', 'left', 'left', 'left', 'right'] as const;
+  return `${renderTable([head, ...rows], columns)}\n\n${summariseStates(report.alterations, report.version)}`;
+}
+
+export function renderStatus(report: StatusReport, palette: Palette): string {
+  const { database, history, version, counts, pending, lastDeploy, lock } = report;
+  const troubles = (['late', 'missing', 'edited'] as const).filter((state) => counts[state] > 0);
+  const rows = [
+    ['Database', renderDatabase(database)],
+    ['History', `${history.schema}.${history.table}${history.exists ? '' : ' (not there yet)'}`],
+    ['Version', version ?? 'none: nothing is applied'],
+    ['Applied', String(counts.applied + counts.edited)],
+    [
+      'Pending',
+      pending.length > 0 ? pending.map((one) => `${one.version}: ${one.count}`).join(', ') : 'nothing',
+    ],
+    ...troubles.map((state) => [capitalise(state), palette.notice(String(counts[state]))]),
+    ['Last deploy', lastDeploy ? renderLastDeploy(lastDeploy) : 'none'],
+    ['Lock', lock ? renderHolder(lock) : 'free'],
+  ];
+  return renderTable(
+    rows.map(([label = '', value = '']) => [palette.quiet(label), value]),
+    width,
+  );
+}
+
+export function renderCheck(report: CheckReport, palette: Palette): string {
+  const lines: string[] = [];
+  if (report.missing.length > 0) lines.push(renderMissing(report.missing, palette));
+  for (const file of report.edited) lines.push(`${palette.bad('Edited')} after it was applied: ${file}`);
+  if (report.pending.length > 0) {
+    const rows = report.pending.map(({ version, id, name, late }) => [
+      version,
+      id,
+      name,
+      late ? palette.notice('late') : '',
+    ]);
+    lines.push(
+      `${palette.notice(`${capitalise(countOf(report.pending.length))} pending`)} to reach ${report.target}:`,
+      renderTable(rows, [], 2),
+    );
+  }
+  if (report.result === 'up-to-date')
+    lines.push(`${palette.good('Up to date')}: the database is ${atVersion(report.version)}.`);
+  return lines.join('\n');
+}
+
+export function renderBaseline({ recorded, dryRun, version }: BaselineReport, palette: Palette): string {
+  const done = `${countOf(recorded.length)} as applied, without running ${recorded.length === 1 ? 'it' : 'them'}`;
+  if (dryRun) return `Would record ${done}. Nothing was changed.`;
+  return `${palette.good('Recorded')} ${done}: the database is ${atVersion(version)}.`;
+}
+
+export function renderCreate({ files }: CreateReport, folder: string): string {
+  return files.map((file) => `Created ${folder}/${file}`).join('\n');
+}
+
+export function renderRelease({ renamed, dryRun, version }: ReleaseReport): string {
+  if (renamed.length === 0) return 'Nothing to release: there are no next alterations.';
+  const moves = renamed.map(({ from, to }) => `  ${from}\n    -> ${to}`).join('\n');
+  const files = `${renamed.length} ${renamed.length === 1 ? 'file' : 'files'}`;
+  return `${dryRun ? `Would rename ${files} to` : `Renamed ${files} to`} ${version}:\n${moves}`;
+}
+
+/** `app at db.example.com:5432 as deployer (PostgreSQL 18.4)`. */
+export function renderDatabase({
+  host,
+  port,
+  database,
+  role,
+  serverVersion,
+}: StatusReport['database']): string {
+  const where = host === undefined ? '' : ` at ${host}${port === undefined ? '' : `:${port}`}`;
+  return `${database}${where} as ${role} (PostgreSQL ${serverVersion.split(' ')[0]})`;
+}
+
+/** `session 4711 ("alteration deploy latest" from 10.0.0.7, since 2026-11-22 08:00:00)`. */
+export function renderHolder({
+  pid,
+  applicationName,
+  host,
+  since,
+}: NonNullable<StatusReport['lock']>): string {
+  const facts = [
+    `"${applicationName}"${host ? ` from ${host}` : ''}`,
+    ...(since ? [`connected since ${renderMoment(since)}`] : []),
+  ];
+  return `held by session ${pid} (${facts.join(', ')})`;
+}
+
+export function countOf(count: number): string {
+  return count === 1 ? '1 alteration' : `${count} alterations`;
+}
+
+function renderMissing(missing: DeployReport['missing'], palette: Palette): string {
+  const names = missing.map(({ version, id, name }) => `  ${version}-${id}-${name}`).join('\n');
+  return `${palette.notice('Applied, but the file is missing')}:\n${names}`;
+}
+
+function renderLastDeploy({ at, applied, role, host }: NonNullable<StatusReport['lastDeploy']>): string {
+  return `${renderMoment(at)}, ${countOf(applied)} by ${role} from ${host}`;
+}
+
+function summariseStates(alterations: readonly Listed[], version: string | null): string {
+  const states = ['applied', 'pending', 'late', 'missing', 'edited'] as const;
+  const counts = states.flatMap((state) => {
+    const count = alterations.filter((one) => one.state === state).length;
+    return count > 0 ? [`${count} ${state}`] : [];
+  });
+  return `${counts.join(', ')}; the database is ${atVersion(version)}.`;
+}
+
+function paintState(state: Listed['state'], palette: Palette): string {
+  if (state === 'applied') return palette.good(state);
+  if (state === 'edited' || state === 'missing') return palette.bad(state);
+  return palette.notice(state);
+}
+
+/** `2026-11-22 08:00:00`, in UTC. */
+function renderMoment(iso: string): string {
+  return iso.slice(0, 19).replace('T', ' ');
+}
+
+function atVersion(version: string | null): string {
+  return version === null ? 'empty' : `at ${version}`;
+}
+
+function capitalise(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

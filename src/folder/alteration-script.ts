@@ -1,0 +1,61 @@
+import type { DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
+
+/** What an alteration module exports as its default. */
+export interface AlterationScript {
+  /** Brings the schema forward, in one transaction with the history row. */
+  readonly up: (transaction: DatabaseTransactionConnection) => Promise<unknown>;
+  /** Takes it back, in one transaction with the removal of the row. Absent: the alteration cannot be rolled back. */
+  readonly down?: (transaction: DatabaseTransactionConnection) => Promise<unknown>;
+  /** Runs before `up`, outside any transaction, on the session that holds the lock. Must be re-runnable. */
+  readonly beforeUp?: (connection: DatabasePoolConnection) => Promise<unknown>;
+  /** Runs before `down`, outside any transaction. Must be re-runnable. */
+  readonly beforeDown?: (connection: DatabasePoolConnection) => Promise<unknown>;
+}
+
+const phases = ['up', 'down', 'beforeUp', 'beforeDown'] as const;
+
+/** Whether a default export is a script; the answer for one that is not says what it is. */
+export function parseScript(
+  exported: unknown,
+  names: readonly string[],
+): { readonly script: AlterationScript } | { readonly reason: string } {
+  if (typeof exported !== 'object' || exported === null)
+    return { reason: describeWrongExport(exported, names) };
+  const wrong = phases.filter(
+    (phase) => !isCallable(exported, phase) && property(exported, phase) !== undefined,
+  );
+  if (wrong.length > 0) {
+    return {
+      reason: `has ${wrong.map((phase) => `"${phase}" that is ${nameType(property(exported, phase))}`).join(' and ')}; each is a function`,
+    };
+  }
+  if (!isCallable(exported, 'up')) {
+    const keys = Object.keys(exported);
+    const found =
+      keys.length > 0 ? `an object with ${keys.map((key) => `"${key}"`).join(', ')}` : 'an empty object';
+    return { reason: `has no "up": its default export is ${found}` };
+  }
+  return { script: exported as AlterationScript }; // every phase that is there has just been seen to be a function
+}
+
+function describeWrongExport(exported: unknown, names: readonly string[]): string {
+  if (exported !== undefined) return `has ${nameType(exported)} as its default export; expected { up, down }`;
+  const named = names.filter((name) => name !== 'default');
+  const found = named.length > 0 ? `; it exports ${named.map((name) => `"${name}"`).join(', ')}` : '';
+  return `has no default export${found}; expected \`export default { up, down }\``;
+}
+
+function isCallable(value: object, key: string): boolean {
+  return typeof property(value, key) === 'function';
+}
+
+function property(value: object, key: string): unknown {
+  return key in value ? (value as Record<string, unknown>)[key] : undefined; // `in` has just shown the key
+}
+
+function nameType(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  const type = typeof value;
+  return type === 'object' || type === 'undefined' ? `an ${type}` : `a ${type}`;
+}

@@ -1,0 +1,37 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Alteration } from '../core/alteration.ts';
+import { assembleAlterations } from '../core/assemble-alterations.ts';
+import { FolderError } from '../core/errors.ts';
+
+/** The alterations of a folder, in order, by their names alone. Throws a FolderError. */
+export async function listAlterations(folder: string): Promise<readonly Alteration[]> {
+  return assembleAlterations(await listFiles(folder), folder);
+}
+
+/** Names of the files of a folder, folders left out. Throws a FolderError. */
+export async function listFiles(folder: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    const files = await Promise.all(
+      // a mounted ConfigMap holds its files as links
+      entries.map(async (entry) =>
+        entry.isSymbolicLink() ? (await stat(join(folder, entry.name))).isFile() : entry.isFile(),
+      ),
+    );
+    return entries.filter((_, index) => files[index]).map(({ name }) => name);
+  } catch (error) {
+    throw new FolderError(`The alterations folder "${folder}" cannot be read: ${describe(error)}.`, {
+      hint: 'Name the folder with --dir or ALTERATION_DIR.',
+      cause: error,
+    });
+  }
+}
+
+function describe(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return 'it does not exist';
+  if (code === 'ENOTDIR') return 'it is not a folder';
+  if (code === 'EACCES') return 'permission denied';
+  return error instanceof Error ? error.message : String(error);
+}

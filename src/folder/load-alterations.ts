@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import type { Alteration } from '../core/alteration.ts';
+import { type Problem, UnusableAlterationError } from '../core/errors.ts';
+import { type AlterationScript, parseScript } from './alteration-script.ts';
+import { checksumAlteration, checksumSql, readAlterationFile } from './checksum.ts';
+import { excerptAt } from './excerpt.ts';
+import { importModule } from './import-module.ts';
+import { parseSqlScript, type SqlScript } from './split-sql.ts';
+import { findPlace } from './stack-place.ts';
+
+/** An alteration that is ready to run. */
+export type LoadedAlteration = LoadedModule | LoadedSql;
+
+export interface LoadedModule {
+  readonly kind: 'module';
+  readonly alteration: Alteration;
+  readonly checksum: string;
+  readonly script: AlterationScript;
+}
+
+export interface LoadedSql {
+  readonly kind: 'sql';
+  readonly alteration: Alteration;
+  readonly checksum: string;
+  readonly up: SqlScript;
+  readonly down?: SqlScript;
+}
+
+/** Loads and checks alterations, without running them. Throws an UnusableAlterationError with every problem of all. */
+export async function loadAlterations(
+  folder: string,
+  alterations: readonly Alteration[],
+): Promise<readonly LoadedAlteration[]> {
+  const loaded: LoadedAlteration[] = [];
+  const failures: UnusableAlterationError[] = [];
+  for (const alteration of alterations) {
+    try {
+      loaded.push(await loadAlteration(folder, alteration));
+    } catch (error) {
+      if (!(error instanceof UnusableAlterationError)) throw error;
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw joinFailures(failures);
+  return loaded;
+}
+
+function loadAlteration(folder: string, alteration: Alteration): Promise<LoadedAlteration> {
+  return alteration.format === 'sql' ? loadSql(folder, alteration) : loadModule(folder, alteration);
+}
+
+async function loadSql(folder: string, alteration: Alteration): Promise<LoadedSql> {
+  const { file, downFile } = alteration;
+  const text = await readAlterationFile(join(folder, file), file);
+  const up = await parseSqlScript(text, file);
+  const checksum = checksumSql(text);
+  if (!downFile) return { kind: 'sql', alteration, checksum, up };
+  const down = await parseSqlScript(await readAlterationFile(join(folder, downFile), downFile), downFile);
+  return { kind: 'sql', alteration, checksum, up, down };
+}
+
+async function loadModule(folder: string, alteration: Alteration): Promise<LoadedModule> {
+  const { file } = alteration;
+  const checksum = await checksumAlteration(folder, alteration); // parses: a syntax error is told with its place
+  const path = join(folder, file);
+  const exported = await importModule(path).catch(async (error: unknown) => {
+    throw await describeImportFailure(error, folder, file);
+  });
+  const parsed = parseScript(exported.default, exported.names);
+  if ('script' in parsed) return { kind: 'module', alteration, checksum, script: parsed.script };
+  throw unusable({ file, message: `"${file}" ${parsed.reason}.` });
+}
+
+async function describeImportFailure(error: unknown, folder: string, file: string) {
+  const [firstLine = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+  const message = `"${file}" cannot be loaded: ${firstLine.replace(/\.$/, '')}.`;
+  const place = findPlace(error, folder);
+  if (!place) return unusable({ file, message }, error);
+  const text = await readAlterationFile(join(folder, place.file), place.file);
+  return unusable({ ...place, message, excerpt: excerptAt(text, place.line, place.column) }, error);
+}
+
+function unusable(problem: Problem, cause?: unknown): UnusableAlterationError {
+  return new UnusableAlterationError(problem.message, {
+    problems: [problem],
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function joinFailures(failures: readonly UnusableAlterationError[]): UnusableAlterationError {
+  const problems = failures.flatMap(({ problems: own, message }) => (own.length > 0 ? own : [{ message }]));
+  const [first] = failures;
+  const only = problems.length === 1 ? first : undefined;
+  return new UnusableAlterationError(only?.message ?? `${problems.length} problems in the alterations.`, {
+    problems,
+    hint: only?.hint ?? 'Nothing was run.',
+    cause: first?.cause,
+  });
+}

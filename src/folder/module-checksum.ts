@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import { isModuleFile, nameInFolder, readBytes, resolveInside, withoutExtension } from './module-files.ts';
+import {
+  dropUnused,
+  type ErasedModule,
+  type Origin,
+  readErasedModule,
+} from './module-syntax/erased-module.ts';
+import { isTypeScript } from './module-syntax/parse-module.ts';
+import { serialise, specifiersOf } from './module-syntax/serialise.ts';
+
+/** Names the rules by which the text of a module is made: other rules make other checksums of the same file. */
+const scheme = 'module-1';
+
+/**
+ * The checksum of a TypeScript or JavaScript alteration: of what its code does, and that of every file
+ * inside `folder` that it imports by a relative path, directly or through others.
+ *
+ * Types, formatting, comments, quotes, line ends and the place of an imported file do not count, nor does
+ * whether the files are TypeScript or what tsc makes of them (ES modules, ES2022 or later, its own defaults).
+ *
+ * Limits. An import that nothing uses does not count, as tsc drops it; one for its effect alone is
+ * `import './x.js'`. Files that the code reads in another way (`readFile`) and files outside of `folder` do
+ * not count. Not the same before and after tsc, though each has one checksum: a `namespace` with values, a
+ * `const enum` whose values tsc writes in place, an enum with values of other files' enums or constants,
+ * and what tsc rewrites for ES2022 but not for later targets (decorators, `accessor`, `using`); also
+ * `export { T }` where `T` is a type of a package, which `export type` says clearly.
+ *
+ * Throws `UnusableAlterationError` with the place, where a file is not valid or not readable.
+ */
+export async function checksumModule(path: string, folder: string): Promise<string> {
+  const modules = modulesOf(resolve(folder));
+  const hash = createHash('sha256');
+  // Grows while it is walked: every file once, in the order in which they are first imported.
+  const files = [resolve(path)];
+  for (const file of files) hash.update(`${await describe(file, files, modules)}\n`);
+  return `${scheme}:${hash.digest('hex')}`;
+}
+
+interface Modules {
+  readonly folder: string;
+  readonly load: (file: string) => Promise<ErasedModule>;
+}
+
+function modulesOf(folder: string): Modules {
+  const loaded = new Map<string, ErasedModule>();
+  const load = async (file: string): Promise<ErasedModule> => {
+    const known = loaded.get(file);
+    if (known) return known;
+    const text = (await readBytes(folder, file)).toString('utf8');
+    const module = readErasedModule(text, nameInFolder(folder, file));
+    loaded.set(file, module);
+    return module;
+  };
+  return { folder, load };
+}
+
+/** The text that stands for a file; adds the files it imports to `files`. */
+async function describe(file: string, files: string[], modules: Modules): Promise<string> {
+  if (!isModuleFile(file)) return describeData(file, modules);
+  const module = await modules.load(file);
+  const program = dropUnused(module.program, await exportedTypes(file, module, modules));
+  const links = new Map<string, number>();
+  for (const specifier of specifiersOf(program)) {
+    const imported = await resolveInside(modules.folder, file, specifier);
+    if (imported === undefined) continue;
+    if (!files.includes(imported)) files.push(imported);
+    links.set(specifier, files.indexOf(imported));
+  }
+  return serialise(program, (specifier) => links.get(specifier) ?? withoutExtension(specifier));
+}
+
+async function describeData(file: string, { folder }: Modules): Promise<string> {
+  const bytes = await readBytes(folder, file);
+  const content = file.endsWith('.json') ? jsonOf(bytes.toString('utf8')) : undefined;
+  return JSON.stringify(content === undefined ? ['bytes', bytes.toString('base64')] : ['json', content]);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The exports that turn out to be types of other modules. */
+async function exportedTypes(file: string, module: ErasedModule, modules: Modules): Promise<Set<string>> {
+  const types = new Set<string>();
+  for (const [name, origin] of module.exports) {
+    if (await isType(origin, file, modules, new Set())) types.add(name);
+  }
+  return types;
+}
+
+async function isType(
+  origin: Origin,
+  importer: string,
+  modules: Modules,
+  seen: Set<string>,
+): Promise<boolean> {
+  if (typeof origin === 'string') return origin === 'type';
+  const file = await resolveInside(modules.folder, importer, origin.specifier);
+  const key = `${file} ${origin.name}`;
+  if (file === undefined || !isTypeScript(file) || seen.has(key)) return false;
+  seen.add(key);
+  const { exports, stars } = await modules.load(file);
+  const found = exports.get(origin.name);
+  if (found !== undefined) return isType(found, file, modules, seen);
+  for (const specifier of stars) {
+    if (await isType({ specifier, name: origin.name }, file, modules, seen)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,17 @@
+export type { Alteration } from './core/alteration.ts';
+export * from './core/errors.ts';
+export type { State } from './core/state.ts';
+export type { AlterationScript } from './folder/alteration-script.ts';
+export { type BaselineOptions, baseline } from './operations/baseline.ts';
+export { type CheckOptions, check } from './operations/check.ts';
+export { type CreateOptions, create } from './operations/create.ts';
+export { type DeployOptions, deploy } from './operations/deploy.ts';
+export type { Logger, RunEvent } from './operations/events.ts';
+export { type ListOptions, list } from './operations/list.ts';
+export type { DatabaseOptions, RunOptions } from './operations/options.ts';
+export { type ReleaseOptions, release } from './operations/release.ts';
+export * from './operations/reports.ts';
+export { type RollbackOptions, rollback } from './operations/rollback.ts';
+export { status } from './operations/status.ts';
+export { logtoRows } from './postgres/row-presets.ts';
+export type { DatabaseFacts, DatabaseSource, RowOptions } from './postgres/session.ts';

@@ -1,0 +1,90 @@
+import { BaselineRefusedError } from '../core/errors.ts';
+import { currentVersion, planDeploy } from '../core/plan.ts';
+import { parseTarget, renderTarget, type Target } from '../core/target.ts';
+import { checksumAlteration } from '../folder/checksum.ts';
+import { recordBaseline, upgradeHistoryTable } from '../postgres/history-table.ts';
+import { lockKey, withLock } from '../postgres/lock.ts';
+import { defaultLockWaitMs, newOrigin, type RunOptions, reporterOf } from './options.ts';
+import { type BaselineReport, reportVersion } from './reports.ts';
+import {
+  describeAlteration,
+  refreshSnapshot,
+  requireWritable,
+  type Snapshot,
+  withSnapshot,
+} from './snapshot.ts';
+
+export interface BaselineOptions extends Omit<RunOptions, 'abandon'> {
+  /** Everything up to it is recorded. */
+  readonly target: string;
+  readonly dryRun?: boolean;
+}
+
+/** Records everything up to the target as applied without running it. Throws a BaselineRefusedError over rows. */
+export async function baseline(options: BaselineOptions): Promise<BaselineReport> {
+  const target = parseTarget(options.target);
+  const report = reporterOf(options);
+  return withSnapshot(`baseline ${renderTarget(target)}`, options, async (snapshot) => {
+    refuseRows(snapshot);
+    const { session, historyTable } = snapshot;
+    report({ type: 'connected', database: session.database });
+    if (options.dryRun) return describeBaseline(snapshot, target, null, true);
+    requireWritable(snapshot);
+    const lockOptions = {
+      waitMs: options.lockWaitMs ?? defaultLockWaitMs,
+      signal: options.stop,
+      onWait: (wait: Parameters<NonNullable<Parameters<typeof withLock>[2]['onWait']>>[0]) =>
+        report({ type: 'lock-waiting', ...wait }),
+    };
+    return withLock(session.connection, lockKey(historyTable), lockOptions, async () =>
+      record(await refreshSnapshot(snapshot), target),
+    );
+  });
+}
+
+async function record(snapshot: Snapshot, target: Target): Promise<BaselineReport> {
+  refuseRows(snapshot);
+  const { session, folder, historyTable, tableState, alterations } = snapshot;
+  const { steps } = planDeploy(alterations, [], target);
+  const records = await Promise.all(
+    steps.map(async ({ alteration }) => ({
+      ...describeAlteration(alteration),
+      checksum: await checksumAlteration(folder, alteration),
+      durationMs: 0,
+    })),
+  );
+  const origin = newOrigin();
+  await session.connection.transaction(async (transaction) => {
+    await upgradeHistoryTable(transaction, historyTable, tableState);
+    await recordBaseline(transaction, historyTable, records, origin);
+  });
+  return describeBaseline(snapshot, target, origin.deployId, false);
+}
+
+function refuseRows({ history, historyTable: { schema, table } }: Snapshot): void {
+  if (history.length === 0) return;
+  throw new BaselineRefusedError(
+    `The history "${schema}.${table}" has ${history.length === 1 ? 'a row' : `${history.length} rows`} already; a baseline is the first.`,
+    { hint: 'Nothing was changed. See what is applied with "alteration list".' },
+  );
+}
+
+function describeBaseline(
+  { session, alterations }: Snapshot,
+  target: Target,
+  deployId: string | null,
+  dryRun: boolean,
+): BaselineReport {
+  const recorded = planDeploy(alterations, [], target).steps.map(({ alteration }) => alteration);
+  const rows = recorded.map((alteration) => ({ ...alteration, state: 'applied' as const }));
+  return {
+    schemaVersion: reportVersion,
+    command: 'baseline',
+    database: session.database,
+    target: renderTarget(target),
+    dryRun,
+    version: currentVersion(alterations, rows) ?? null,
+    recorded: recorded.map(describeAlteration),
+    deployId,
+  };
+}

@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  AlterationError,
+  AlterationFailedError,
+  AlterationHalfDoneError,
+  type DatabaseFailure,
+  type Phase,
+  type Place,
+  SessionLostError,
+} from '../core/errors.ts';
+import { excerptAt } from '../folder/excerpt.ts';
+import { placeOf, type SqlScript, type SqlStatement } from '../folder/split-sql.ts';
+import { findPlace } from '../folder/stack-place.ts';
+import { findDatabaseFailure, findMessage, isSessionLoss } from '../postgres/database-failure.ts';
+import type { FailedQueries } from './run-phase.ts';
+
+/** What was going on when something failed. */
+export interface FailureSetting {
+  /** File name of the alteration. */
+  readonly alteration: string;
+  readonly phase: Phase;
+  /** `script`: its own work · `record`: writing the history row · `commit`: ending the transaction. */
+  readonly stage: 'script' | 'record' | 'commit';
+  readonly transaction: 'inside' | 'outside';
+  readonly folder: string;
+  readonly session: { readonly lost: AbortSignal };
+  readonly failedQueries?: FailedQueries;
+  /** The statement of a SQL file that was under way. */
+  readonly sql?: { readonly file: string; readonly script: SqlScript; readonly statement: SqlStatement };
+  /** Of a no-transaction file. */
+  readonly statements?: { readonly done: number; readonly total: number };
+}
+
+/** Turns whatever ended an alteration into the error that tells it. */
+export function describeFailure(error: unknown, setting: FailureSetting): AlterationError {
+  if (setting.session.lost.aborted || isSessionLoss(error)) return describeLoss(error, setting);
+  if (error instanceof AlterationError && !error.code.startsWith('usage')) return error;
+  const query = setting.failedQueries?.get(error);
+  const found = findDatabaseFailure(error);
+  const statement = setting.sql?.statement.text ?? query?.text;
+  const database = found && { ...found, ...(statement ? { statement } : {}) };
+  const options = {
+    alteration: setting.alteration,
+    phase: setting.phase,
+    place: findFailurePlace(error, database, setting),
+    database,
+    hint: describeRemedy(error, database, setting),
+    cause: error,
+  };
+  const message = describeMessage(error, database, setting);
+  if (setting.transaction === 'inside') return new AlterationFailedError(message, options);
+  const { statements } = setting;
+  return new AlterationHalfDoneError(message, statements ? { ...options, statements } : options);
+}
+
+function describeMessage(
+  error: unknown,
+  database: DatabaseFailure | undefined,
+  setting: FailureSetting,
+): string {
+  const { alteration, phase, stage } = setting;
+  const where = phase === 'up' ? '' : ` in ${phase}`;
+  if (stage === 'record' && database?.sqlState === '25P02') {
+    return `"${alteration}" failed${where}: it went on after one of its statements had failed, and PostgreSQL had given up the transaction.`;
+  }
+  if (!(error instanceof Error)) {
+    return `"${alteration}" failed${where}: it threw ${describeThrown(error)}, which is not an Error.`;
+  }
+  const reason = (database?.message ?? findMessage(error)).trim().replace(/\.$/, '');
+  return `"${alteration}" failed${where}${stage === 'commit' ? ' at its commit' : ''}: ${reason || error.name}.`;
+}
+
+function describeThrown(value: unknown): string {
+  if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 200))}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return String(value);
+}
+
+function describeRemedy(
+  error: unknown,
+  database: DatabaseFailure | undefined,
+  setting: FailureSetting,
+): string {
+  const { phase, statements, transaction, stage } = setting;
+  if (transaction === 'inside') {
+    const own = error instanceof AlterationError && error.hint ? ` ${error.hint}` : '';
+    if (stage === 'record' && database?.sqlState === '25P02') {
+      return 'It was rolled back. Let errors out of the script, or put what may fail into connection.transaction(…).';
+    }
+    return `It was rolled back.${own}`;
+  }
+  if (statements && phase === 'up') {
+    return `It runs outside a transaction: ${statements.done} of its ${statements.total} statements are done and stay. Mend what failed; the next deploy goes on with statement ${statements.done + 1}.`;
+  }
+  if (statements) {
+    return `It runs outside a transaction: ${statements.done} of its ${statements.total} statements are done and stay. The next rollback runs it again from its start.`;
+  }
+  return `What ${phase} had done stays. It runs again from its start the next time: it must be re-runnable.`;
+}
+
+function findFailurePlace(
+  error: unknown,
+  database: DatabaseFailure | undefined,
+  { sql, folder, failedQueries }: FailureSetting,
+): Place | undefined {
+  if (sql) {
+    if (!database?.position) return { file: sql.file, line: sql.statement.line };
+    return { file: sql.file, ...placeOf(sql.script, sql.statement, database.position) };
+  }
+  const place = findPlace(error, folder) ?? findPlace(failedQueries?.get(error)?.callSite, folder);
+  if (!place) return undefined;
+  const text = readFileSync(join(folder, place.file), 'utf8');
+  return { ...place, excerpt: excerptAt(text, place.line, place.column) };
+}
+
+function describeLoss(error: unknown, setting: FailureSetting): SessionLostError {
+  const { alteration, phase, transaction, stage, session } = setting;
+  const reason = findMessage(session.lost.aborted ? session.lost.reason : error).replace(/\.$/, '');
+  const inside =
+    stage === 'commit' ? 'Whether it was still committed, its row tells' : 'PostgreSQL rolls it back';
+  const fate = transaction === 'inside' ? inside : 'What it had done stays';
+  return new SessionLostError(
+    `The database session was lost while "${alteration}" was in ${phase}: ${reason}.`,
+    { hint: `${fate}. Run it again: it goes on from what is applied.`, cause: error },
+  );
+}

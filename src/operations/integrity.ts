@@ -1,0 +1,66 @@
+import type { Alteration } from '../core/alteration.ts';
+import { EditedError, StrictOrderError, UnusableAlterationError } from '../core/errors.ts';
+import type { History } from '../core/history.ts';
+import type { DeployPlan } from '../core/plan.ts';
+import { checksumAlteration } from '../folder/checksum.ts';
+
+/** An applied alteration whose file is no longer what was applied. */
+export interface Edited {
+  readonly alteration: Alteration;
+  /** Of the file as it is now; absent when it can no longer be read. */
+  readonly checksum?: string;
+}
+
+/** Compares every applied alteration that has a file with its recorded checksum. */
+export async function findEdited(
+  folder: string,
+  alterations: readonly Alteration[],
+  history: History,
+): Promise<readonly Edited[]> {
+  const rows = new Map(history.filter(({ state }) => state === 'applied').map((row) => [row.id, row]));
+  const applied = alterations.filter(({ id }) => rows.has(id));
+  const compared = await Promise.all(
+    applied.map(async (alteration): Promise<Edited | undefined> => {
+      const checksum = await readChecksum(folder, alteration);
+      if (checksum === rows.get(alteration.id)?.checksum) return undefined;
+      return { alteration, ...(checksum ? { checksum } : {}) };
+    }),
+  );
+  return compared.filter((edited) => edited !== undefined);
+}
+
+/** Throws an EditedError that names every edited file. */
+export function refuseEdited(edited: readonly Edited[]): void {
+  if (edited.length === 0) return;
+  const [first] = edited;
+  const message =
+    edited.length === 1 && first
+      ? `"${first.alteration.file}" was edited after it was applied.`
+      : `${edited.length} alterations were edited after they were applied.`;
+  throw new EditedError(message, {
+    problems: edited.map(({ alteration: { file } }) => ({ file, message: `"${file}" was edited.` })),
+    hint: 'Nothing was changed. Restore the file and put the change into a new alteration; or, if the edit changes nothing that matters, accept it with --allow-edited.',
+  });
+}
+
+/** Throws a StrictOrderError that names every late alteration. */
+export function refuseLate(plan: DeployPlan): void {
+  const late = plan.steps.filter((step) => step.late).map(({ alteration: { file } }) => file);
+  if (late.length === 0) return;
+  throw new StrictOrderError(
+    `${late.length === 1 ? `"${late[0]}" is` : `${late.length} alterations are`} ordered before what is already applied.`,
+    {
+      problems: late.map((file) => ({ file, message: `"${file}" is late.` })),
+      hint: 'Nothing was changed. Give it a later timestamp, or deploy without --strict-order.',
+    },
+  );
+}
+
+async function readChecksum(folder: string, alteration: Alteration): Promise<string | undefined> {
+  try {
+    return await checksumAlteration(folder, alteration);
+  } catch (error) {
+    if (error instanceof UnusableAlterationError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,214 @@
+import { z } from 'zod';
+
+/** Version of the documents below; it changes when a field goes or changes its meaning. */
+export const reportVersion = 1;
+
+const envelope = <C extends string>(command: C) => ({
+  schemaVersion: z.literal(reportVersion),
+  command: z.literal(command),
+});
+
+export const stateSchema = z.enum(['applied', 'pending', 'late', 'missing', 'edited']);
+
+/** An alteration by its file. */
+export const alterationSchema = z.object({
+  /** Canonical timestamp, the identity. */
+  id: z.string(),
+  /** Canonical semver, or `next`. */
+  version: z.string(),
+  name: z.string(),
+  file: z.string(),
+});
+
+/** Where the work was done; `host` and `port` are absent for a pool of the caller's. */
+export const databaseSchema = z.object({
+  host: z.string().optional(),
+  port: z.number().int().optional(),
+  database: z.string(),
+  role: z.string(),
+  serverVersion: z.string(),
+});
+
+const stepSchema = alterationSchema.extend({ late: z.boolean() });
+const finishedStepSchema = stepSchema.extend({ durationMs: z.number() });
+const missingSchema = z.object({ id: z.string(), version: z.string(), name: z.string() });
+const renamedSchema = z.object({ id: z.string(), file: z.string(), from: z.string(), to: z.string() });
+
+/** What a deploy did, or, with `dryRun`, would do. */
+export const deployReportSchema = z.object({
+  ...envelope('deploy'),
+  dryRun: z.boolean(),
+  database: databaseSchema,
+  target: z.string(),
+  /** Newest version with an applied alteration before and after; null for an empty database. */
+  versionBefore: z.string().nullable(),
+  version: z.string().nullable(),
+  /** What a dry run would apply, in order; empty otherwise. */
+  planned: z.array(stepSchema),
+  applied: z.array(finishedStepSchema),
+  /** Rows whose file was renamed. */
+  renamed: z.array(renamedSchema),
+  /** Edited files that were accepted. */
+  accepted: z.array(z.string()),
+  /** Rows without a file. */
+  missing: z.array(missingSchema),
+  /** Pending alterations beyond the target. */
+  pending: z.number().int(),
+  /** UUID that the rows of this deploy carry; null when nothing was applied. */
+  deployId: z.string().nullable(),
+  durationMs: z.number(),
+});
+
+/** What a rollback did, or, with `dryRun`, would do. */
+export const rollbackReportSchema = z.object({
+  ...envelope('rollback'),
+  dryRun: z.boolean(),
+  database: databaseSchema,
+  target: z.string(),
+  versionBefore: z.string().nullable(),
+  version: z.string().nullable(),
+  planned: z.array(alterationSchema),
+  rolledBack: z.array(alterationSchema.extend({ durationMs: z.number() })),
+  durationMs: z.number(),
+});
+
+/** One alteration of the folder or the history. */
+export const listedSchema = z.object({
+  id: z.string(),
+  version: z.string(),
+  name: z.string(),
+  /** null for a missing one. */
+  file: z.string().nullable(),
+  state: stateSchema,
+  /** ISO 8601, by the database's clock. */
+  appliedAt: z.string().nullable(),
+  durationMs: z.number().nullable(),
+  role: z.string().nullable(),
+  host: z.string().nullable(),
+  /** Statements done of one that was begun outside a transaction and has not ended; null for all others. */
+  statementsDone: z.number().int().nullable(),
+});
+
+export const listReportSchema = z.object({
+  ...envelope('list'),
+  database: databaseSchema,
+  version: z.string().nullable(),
+  alterations: z.array(listedSchema),
+});
+
+const holderSchema = z.object({
+  pid: z.number().int(),
+  applicationName: z.string(),
+  host: z.string().optional(),
+  role: z.string().optional(),
+  since: z.string().optional(),
+});
+
+export const statusReportSchema = z.object({
+  ...envelope('status'),
+  database: databaseSchema,
+  history: z.object({ schema: z.string(), table: z.string(), exists: z.boolean() }),
+  version: z.string().nullable(),
+  counts: z.record(stateSchema, z.number().int()),
+  /** Pending and late ones, by version, in order. */
+  pending: z.array(z.object({ version: z.string(), count: z.number().int() })),
+  lastDeploy: z
+    .object({
+      at: z.string(),
+      deployId: z.string(),
+      applied: z.number().int(),
+      role: z.string(),
+      host: z.string(),
+      runner: z.string(),
+    })
+    .nullable(),
+  lock: holderSchema.nullable(),
+});
+
+export const checkReportSchema = z.object({
+  ...envelope('check'),
+  database: databaseSchema,
+  target: z.string(),
+  version: z.string().nullable(),
+  result: z.enum(['up-to-date', 'pending', 'integrity']),
+  pending: z.array(stepSchema),
+  edited: z.array(z.string()),
+  missing: z.array(missingSchema),
+});
+
+export const baselineReportSchema = z.object({
+  ...envelope('baseline'),
+  database: databaseSchema,
+  target: z.string(),
+  dryRun: z.boolean(),
+  version: z.string().nullable(),
+  recorded: z.array(alterationSchema),
+  deployId: z.string().nullable(),
+});
+
+export const createReportSchema = z.object({
+  ...envelope('create'),
+  id: z.string(),
+  files: z.array(z.string()),
+});
+
+export const releaseReportSchema = z.object({
+  ...envelope('release'),
+  dryRun: z.boolean(),
+  version: z.string(),
+  renamed: z.array(z.object({ from: z.string(), to: z.string() })),
+});
+
+const problemSchema = z.object({
+  message: z.string(),
+  file: z.string().optional(),
+  line: z.number().int().optional(),
+  column: z.number().int().optional(),
+  excerpt: z.string().optional(),
+});
+
+/** What stands on stdout when a command fails. */
+export const errorReportSchema = z.object({
+  schemaVersion: z.literal(reportVersion),
+  command: z.string().nullable(),
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    exitCode: z.number().int(),
+    hint: z.string().optional(),
+    problems: z.array(problemSchema),
+    alteration: z.string().optional(),
+    phase: z.enum(['up', 'down', 'beforeUp', 'beforeDown']).optional(),
+    place: problemSchema.omit({ message: true }).required({ file: true }).optional(),
+    database: z
+      .object({
+        sqlState: z.string().optional(),
+        message: z.string(),
+        detail: z.string().optional(),
+        hint: z.string().optional(),
+        statement: z.string().optional(),
+        position: z.number().int().optional(),
+      })
+      .optional(),
+    statements: z.object({ done: z.number().int(), total: z.number().int() }).optional(),
+    holder: holderSchema.optional(),
+    progress: z
+      .object({
+        direction: z.enum(['up', 'down']),
+        done: z.array(z.string()),
+        remaining: z.array(z.string()),
+      })
+      .optional(),
+  }),
+});
+
+export type DeployReport = z.infer<typeof deployReportSchema>;
+export type RollbackReport = z.infer<typeof rollbackReportSchema>;
+export type ListReport = z.infer<typeof listReportSchema>;
+export type StatusReport = z.infer<typeof statusReportSchema>;
+export type CheckReport = z.infer<typeof checkReportSchema>;
+export type BaselineReport = z.infer<typeof baselineReportSchema>;
+export type CreateReport = z.infer<typeof createReportSchema>;
+export type ReleaseReport = z.infer<typeof releaseReportSchema>;
+export type ErrorReport = z.infer<typeof errorReportSchema>;
+export type Listed = z.infer<typeof listedSchema>;

@@ -1,0 +1,148 @@
+import { type Problem, RollbackRefusedError } from '../core/errors.ts';
+import { currentVersion, planRollback, type RollbackPlan } from '../core/plan.ts';
+import { parseTarget, renderTarget } from '../core/target.ts';
+import { type LoadedAlteration, loadAlterations } from '../folder/load-alterations.ts';
+import { upgradeHistoryTable } from '../postgres/history-table.ts';
+import { lockKey, withLock } from '../postgres/lock.ts';
+import type { RunEvent } from './events.ts';
+import { executePlan, type FinishedStep } from './execute-plan.ts';
+import { refuseEdited } from './integrity.ts';
+import { defaultLockWaitMs, newOrigin, type RunOptions, reporterOf } from './options.ts';
+import { type RollbackReport, reportVersion } from './reports.ts';
+import {
+  describeAlteration,
+  refreshSnapshot,
+  requireWritable,
+  type Snapshot,
+  withSnapshot,
+} from './snapshot.ts';
+
+export interface RollbackOptions extends RunOptions {
+  /** The version to go back to; everything newer is taken back. `latest` takes back what is not released. */
+  readonly target: string;
+  /** Tells what would be done and changes nothing. */
+  readonly dryRun?: boolean;
+  /** Runs the `down` of edited files as they are now. */
+  readonly allowEdited?: boolean;
+  /** Asked once with what would be rolled back, before the lock is taken; false ends the rollback with nothing done. */
+  readonly confirm?: (planned: RollbackReport['planned']) => Promise<boolean>;
+}
+
+/**
+ * Runs `down` of everything newer than the target, newest first, each in a transaction with the removal of its row.
+ * Refuses before touching anything when one has no `down` or no file. Throws an AlterationError; see its subclasses.
+ */
+export async function rollback(options: RollbackOptions): Promise<RollbackReport> {
+  const start = performance.now();
+  const target = parseTarget(options.target);
+  const report = reporterOf(options);
+  return withSnapshot(`rollback ${renderTarget(target)}`, options, async (snapshot) => {
+    report({ type: 'connected', database: snapshot.session.database });
+    const prepare = (current: Snapshot) =>
+      prepareRollback(current, planRollback(current.alterations, current.history, target), options);
+    const prepared = await prepare(snapshot);
+    const planned = prepared.plan.steps.map(({ alteration }) => describeAlteration(alteration));
+    const wanted = !options.dryRun && planned.length > 0 && ((await options.confirm?.(planned)) ?? true);
+    const finished = wanted ? await rollBackUnderLock(snapshot, prepare, options, report) : [];
+    return describeOutcome(snapshot, options, prepared.plan, finished, performance.now() - start);
+  });
+}
+
+interface Prepared {
+  readonly plan: RollbackPlan;
+  readonly loaded: readonly LoadedAlteration[];
+}
+
+async function prepareRollback(
+  snapshot: Snapshot,
+  plan: RollbackPlan,
+  { allowEdited }: RollbackOptions,
+): Promise<Prepared> {
+  const affected = new Set(plan.steps.map(({ alteration: { id } }) => id));
+  if (!allowEdited) refuseEdited(snapshot.edited.filter(({ alteration: { id } }) => affected.has(id)));
+  const loaded = await loadAlterations(
+    snapshot.folder,
+    plan.steps.map(({ alteration }) => alteration),
+  );
+  refuseImpossible(plan, loaded);
+  return { plan, loaded };
+}
+
+function refuseImpossible(plan: RollbackPlan, loaded: readonly LoadedAlteration[]): void {
+  const problems: readonly Problem[] = [
+    ...loaded
+      .filter((one) => !hasDown(one))
+      .map(({ alteration: { file } }) => ({ file, message: `"${file}" has no down.` })),
+    ...plan.missing.map(({ id, version, name }) => ({
+      message: `"${name}" (${version}, ${id}) is applied, and its file is missing.`,
+    })),
+    ...plan.unfinished.map(({ id, name }) => ({
+      message: `"${name}" (${id}) is half done; deploy it to its end first.`,
+    })),
+  ];
+  if (problems.length === 0) return;
+  throw new RollbackRefusedError(`The rollback to ${renderTarget(plan.target)} cannot be done.`, {
+    problems,
+    hint: 'Nothing was changed. Choose a newer target, or restore what is missing.',
+  });
+}
+
+function hasDown(loaded: LoadedAlteration): boolean {
+  return loaded.kind === 'module' ? loaded.script.down !== undefined : loaded.down !== undefined;
+}
+
+async function rollBackUnderLock(
+  snapshot: Snapshot,
+  prepare: (snapshot: Snapshot) => Promise<Prepared>,
+  { lockWaitMs, stop, abandon }: RollbackOptions,
+  report: (event: RunEvent) => void,
+): Promise<readonly FinishedStep[]> {
+  requireWritable(snapshot);
+  const { session, folder, historyTable } = snapshot;
+  const lockOptions = {
+    waitMs: lockWaitMs ?? defaultLockWaitMs,
+    signal: stop,
+    onWait: (wait: Omit<Extract<RunEvent, { type: 'lock-waiting' }>, 'type'>) =>
+      report({ type: 'lock-waiting', ...wait }),
+  };
+  return withLock(session.connection, lockKey(historyTable), lockOptions, async () => {
+    const current = await refreshSnapshot(snapshot);
+    const { plan, loaded } = await prepare(current);
+    await session.connection.transaction((transaction) =>
+      upgradeHistoryTable(transaction, historyTable, current.tableState),
+    );
+    report({ type: 'planned', direction: 'down', total: plan.steps.length, late: 0 });
+    const steps = loaded.map((one) => ({ loaded: one, late: false }));
+    const context = { session, folder, historyTable, origin: newOrigin(), report, stop, abandon };
+    return executePlan('down', steps, context);
+  });
+}
+
+function describeOutcome(
+  { session, alterations, history }: Snapshot,
+  { dryRun = false }: RollbackOptions,
+  plan: RollbackPlan,
+  finished: readonly FinishedStep[],
+  durationMs: number,
+): RollbackReport {
+  const gone = new Set(finished.map(({ alteration }) => alteration.id));
+  return {
+    schemaVersion: reportVersion,
+    command: 'rollback',
+    dryRun,
+    database: session.database,
+    target: renderTarget(plan.target),
+    versionBefore: currentVersion(alterations, history) ?? null,
+    version:
+      currentVersion(
+        alterations,
+        history.filter(({ id }) => !gone.has(id)),
+      ) ?? null,
+    planned: dryRun ? plan.steps.map(({ alteration }) => describeAlteration(alteration)) : [],
+    rolledBack: finished.map(({ alteration, durationMs: ms }) => ({
+      ...describeAlteration(alteration),
+      durationMs: ms,
+    })),
+    durationMs: Math.round(durationMs),
+  };
+}

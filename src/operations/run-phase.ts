@@ -1,0 +1,67 @@
+import type { DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
+import { splitStatements } from '../folder/split-sql.ts';
+import {
+  type FailedQuery,
+  openScriptConnection,
+  refuseTransactionControl,
+} from '../postgres/script-connection.ts';
+import type { Session } from '../postgres/session.ts';
+
+type Connection = DatabasePoolConnection | DatabaseTransactionConnection;
+
+/** Queries of scripts that failed, by their errors: what a message needs that the error does not carry. */
+export type FailedQueries = Map<unknown, FailedQuery>;
+
+export interface PhaseOptions {
+  readonly session: Session;
+  readonly abandon: AbortSignal | undefined;
+  readonly failedQueries: FailedQueries;
+  /** Inside a transaction, a script may not end it. */
+  readonly transaction: 'inside' | 'outside';
+}
+
+/** Calls one function of a script with a connection that is its own until it returns. */
+export async function runPhase<C extends Connection>(
+  phase: (connection: C) => unknown,
+  connection: C,
+  { session, abandon, failedQueries, transaction }: PhaseOptions,
+): Promise<void> {
+  let queries = 0;
+  const script = openScriptConnection(connection, {
+    splitStatements,
+    checkQuery: transaction === 'inside' ? refuseTransactionControl : () => undefined,
+    onFailure: (error, query) => failedQueries.set(error, query),
+    onActivity: (change) => {
+      queries += change;
+      session.holdProcess(queries > 0);
+    },
+  });
+  session.holdProcess(false);
+  try {
+    const work = Promise.resolve(connection)
+      .then(() => phase(script.connection))
+      .then(() => script.finish());
+    await orAborted(work, [abandon, session.lost]);
+  } catch (error) {
+    await script.abandon();
+    throw error;
+  } finally {
+    session.holdProcess(true);
+  }
+}
+
+/** The work's outcome, or the reason of the first signal that is aborted before. */
+async function orAborted(work: Promise<void>, signals: readonly (AbortSignal | undefined)[]): Promise<void> {
+  const aborted = Promise.withResolvers<never>();
+  const listeners = signals.map((signal) => {
+    const onAbort = () => aborted.reject(signal?.reason);
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener('abort', onAbort);
+    return () => signal?.removeEventListener('abort', onAbort);
+  });
+  try {
+    await Promise.race([work, aborted.promise]);
+  } finally {
+    for (const remove of listeners) remove();
+  }
+}

@@ -1,0 +1,56 @@
+import type { History } from '../core/history.ts';
+import { currentVersion } from '../core/plan.ts';
+import type { Entry } from '../core/state.ts';
+import { lockKey, readLockHolder } from '../postgres/lock.ts';
+import { isPending, listEntries } from './list.ts';
+import type { DatabaseOptions } from './options.ts';
+import { reportVersion, type StatusReport, stateSchema } from './reports.ts';
+import { withSnapshot } from './snapshot.ts';
+
+/** The database at a glance: version, what is pending, the last deploy, who holds the lock. Writes nothing. */
+export async function status(options: DatabaseOptions): Promise<StatusReport> {
+  return withSnapshot('status', options, async (snapshot) => {
+    const { session, historyTable, tableState, alterations, history } = snapshot;
+    const entries = listEntries(snapshot);
+    const holder = await readLockHolder(session.connection, lockKey(historyTable));
+    return {
+      schemaVersion: reportVersion,
+      command: 'status',
+      database: session.database,
+      history: { ...historyTable, exists: tableState.kind === 'history' },
+      version: currentVersion(alterations, history) ?? null,
+      counts: countStates(entries),
+      pending: countPending(entries),
+      lastDeploy: describeLastDeploy(history),
+      lock: holder ?? null,
+    };
+  });
+}
+
+function countStates(entries: readonly Entry[]): StatusReport['counts'] {
+  const count = (state: Entry['state']) => entries.filter((entry) => entry.state === state).length;
+  const [applied, pending, late, missing, edited] = stateSchema.options.map(count);
+  return {
+    applied: applied ?? 0,
+    pending: pending ?? 0,
+    late: late ?? 0,
+    missing: missing ?? 0,
+    edited: edited ?? 0,
+  };
+}
+
+function countPending(entries: readonly Entry[]): StatusReport['pending'] {
+  const counts = new Map<string, number>();
+  for (const { state, version } of entries) {
+    if (isPending(state)) counts.set(version, (counts.get(version) ?? 0) + 1);
+  }
+  return [...counts].map(([version, count]) => ({ version, count }));
+}
+
+function describeLastDeploy(history: History): StatusReport['lastDeploy'] {
+  const [last] = history.toSorted((left, right) => right.appliedAt.localeCompare(left.appliedAt));
+  if (!last) return null;
+  const { appliedAt, deployId, role, host, runner } = last;
+  const applied = history.filter((row) => row.deployId === deployId && row.state === 'applied').length;
+  return { at: appliedAt, deployId, applied, role, host, runner };
+}
