@@ -5,7 +5,10 @@ export interface Host {
   /** The environment; values of the `.env` file are added to it, so that scripts see them too. */
   readonly env: Record<string, string | undefined>;
   readonly cwd: string;
-  readonly stdin: { readonly isTTY: boolean };
+  /** Where somebody can be asked; undefined when stdin or stderr is not a terminal. */
+  readonly terminal:
+    | { readonly input: NodeJS.ReadableStream; readonly output: NodeJS.WritableStream }
+    | undefined;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   /** Aborted by the first signal: stop at the next safe point. */

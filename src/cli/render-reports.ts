@@ -66,7 +66,6 @@ export function renderRollback(report: RollbackReport, palette: Palette): string
 export function renderPlanned(planned: RollbackReport['planned']): string {
   return renderTable(
     planned.map(({ version, id, name }) => [version, id, name]),
-    width,
     [],
     2,
   );
@@ -103,10 +102,7 @@ export function renderStatus(report: StatusReport, palette: Palette): string {
     ['Last deploy', lastDeploy ? renderLastDeploy(lastDeploy) : 'none'],
     ['Lock', lock ? renderHolder(lock) : 'free'],
   ];
-  return renderTable(
-    rows.map(([label = '', value = '']) => [palette.quiet(label), value]),
-    width,
-  );
+  return renderTable(rows.map(([label = '', value = '']) => [palette.quiet(label), value]));
 }
 
 export function renderCheck(report: CheckReport, palette: Palette): string {

@@ -43,7 +43,7 @@ export async function rollback(options: RollbackOptions): Promise<RollbackReport
     const prepared = await prepare(snapshot);
     const planned = prepared.plan.steps.map(({ alteration }) => describeAlteration(alteration));
     const wanted = !options.dryRun && planned.length > 0 && ((await options.confirm?.(planned)) ?? true);
-    const finished = wanted ? await rollBackUnderLock(snapshot, prepare, options, report) : [];
+    const finished = wanted ? await rollBackUnderLock(snapshot, prepared.plan, prepare, options, report) : [];
     return describeOutcome(snapshot, options, prepared.plan, finished, performance.now() - start);
   });
 }
@@ -93,6 +93,7 @@ function hasDown(loaded: LoadedAlteration): boolean {
 
 async function rollBackUnderLock(
   snapshot: Snapshot,
+  agreed: RollbackPlan,
   prepare: (snapshot: Snapshot) => Promise<Prepared>,
   { lockWaitMs, stop, abandon }: RollbackOptions,
   report: (event: RunEvent) => void,
@@ -108,6 +109,7 @@ async function rollBackUnderLock(
   return withLock(session.connection, lockKey(historyTable), lockOptions, async () => {
     const current = await refreshSnapshot(snapshot);
     const { plan, loaded } = await prepare(current);
+    refuseGrown(plan, agreed);
     await session.connection.transaction((transaction) =>
       upgradeHistoryTable(transaction, historyTable, current.tableState),
     );
@@ -115,6 +117,20 @@ async function rollBackUnderLock(
     const steps = loaded.map((one) => ({ loaded: one, late: false }));
     const context = { session, folder, historyTable, origin: newOrigin(), report, stop, abandon };
     return executePlan('down', steps, context);
+  });
+}
+
+/** What somebody else deployed while this one waited was not agreed to. */
+function refuseGrown(plan: RollbackPlan, agreed: RollbackPlan): void {
+  const known = new Set(agreed.steps.map(({ alteration: { id } }) => id));
+  const grown = plan.steps.filter(({ alteration: { id } }) => !known.has(id));
+  if (grown.length === 0) return;
+  throw new RollbackRefusedError('The history has grown since the rollback was planned.', {
+    problems: grown.map(({ alteration: { file } }) => ({
+      file,
+      message: `"${file}" was applied in the meantime.`,
+    })),
+    hint: 'Nothing was changed. Look at it again, and repeat the rollback.',
   });
 }
 

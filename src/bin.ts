@@ -1,0 +1,91 @@
+#!/usr/bin/env node
+import module from 'node:module';
+
+// The process itself: arguments, streams, signals and exit code. Everything else is told what it needs.
+
+const required = 24;
+const major = Number(process.versions.node.split('.')[0]);
+if (major < required) {
+  process.stderr.write(`alteration needs Node ${required} or later; this is ${process.version}.\n`);
+  process.exitCode = 2;
+} else {
+  module.enableCompileCache?.();
+  process.exitCode = await runProcess();
+}
+
+async function runProcess(): Promise<number> {
+  const { main } = await import('./cli/main.ts');
+  const { StoppedError } = await import('./core/errors.ts');
+  const stop = new AbortController();
+  const abandon = new AbortController();
+  const guard = guardProcess(abandon);
+  const onSignal = (signal: NodeJS.Signals) => {
+    const error = new StoppedError(signal, 'What was done is recorded. Run it again: it goes on from there.');
+    if (stop.signal.aborted) abandon.abort(error);
+    else stop.abort(error);
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  ignoreClosedPipe(process.stdout);
+  ignoreClosedPipe(process.stderr);
+  const terminal =
+    process.stdin.isTTY && process.stderr.isTTY
+      ? { input: process.stdin, output: process.stderr }
+      : undefined;
+  const exitCode = await main({
+    argv: process.argv.slice(2),
+    env: process.env,
+    cwd: process.cwd(),
+    terminal,
+    stdout: process.stdout.isTTY ? process.stdout : outputOf(process.stdout),
+    stderr: process.stderr.isTTY ? process.stderr : outputOf(process.stderr),
+    stop: stop.signal,
+    abandon: abandon.signal,
+  });
+  await Promise.all([flush(process.stdout), flush(process.stderr)]);
+  guard.release();
+  process.exit(exitCode); // a script may have left timers or sockets behind
+}
+
+/** Turns what a script does to the process into the failure of that script. */
+function guardProcess(abandon: AbortController): { release: () => void } {
+  const exit = process.exit;
+  const refuseExit = (code?: number | string | null): never => {
+    const error = new Error(`it called process.exit(${code ?? ''}), which would end the whole run`);
+    abandon.abort(error);
+    throw error;
+  };
+  process.exit = refuseExit;
+  const onFault = (error: unknown) => abandon.abort(error);
+  const onIdle = () =>
+    abandon.abort(new Error('it never settles: its promise is pending, and nothing is left to wait for'));
+  process.on('uncaughtException', onFault);
+  process.on('unhandledRejection', onFault);
+  process.on('beforeExit', onIdle);
+  process.on('warning', () => undefined);
+  process.removeAllListeners('warning'); // Node's own notes on type stripping and module kinds are not the user's
+  return {
+    release: () => {
+      process.exit = exit;
+      process.off('beforeExit', onIdle);
+    },
+  };
+}
+
+function outputOf(stream: NodeJS.WriteStream) {
+  return { isTTY: false, columns: 80, write: (text: string) => stream.write(text) };
+}
+
+/** `| head` closes the pipe: that is the reader's right, and no failure. */
+function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
+function flush(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed || stream.writableEnded) resolve();
+    else stream.write('', () => resolve());
+  });
+}

@@ -1,0 +1,100 @@
+import { UsageError } from '../core/errors.ts';
+import { type ConfigFile, readConfigFile } from './config-file.ts';
+import { loadEnvFile, readEnvironment, refuseSwallowedOptions } from './environment.ts';
+import { exitCodeOf, exitCodes } from './exit-code.ts';
+import type { Host } from './host.ts';
+import { choosePalette } from './palette.ts';
+import { type Invocation, parseArguments } from './program.ts';
+import { createLogProgress, createPrettyProgress, type Progress } from './progress.ts';
+import { describeError, renderError } from './report-error.ts';
+import { runCommand } from './run-command.ts';
+import { type GivenValue, parseSettings, type Settings, settingDefinitions } from './settings.ts';
+
+type Command = Extract<Invocation, { kind: 'command' }>;
+
+/** Runs one command line to its end, and returns the exit code. Whatever happens is told on the host's streams. */
+export async function main(host: Host): Promise<number> {
+  let invocation: Invocation | undefined;
+  try {
+    invocation = parseArguments(host.argv, host.stdout.columns);
+    if (invocation.kind === 'command') return await runInvocation(invocation, host);
+    host.stdout.write(`${invocation.text}\n`);
+    return exitCodes.done;
+  } catch (error) {
+    const command = invocation?.kind === 'command' ? invocation.name : null;
+    return reportFailure(error, host, {
+      command,
+      json: wantsJson(host),
+      folder: 'alterations',
+      color: undefined,
+    });
+  }
+}
+
+async function runInvocation(command: Command, host: Host): Promise<number> {
+  const { settings, file } = await readSettings(command, host);
+  const { json, color } = settings;
+  const progress = await createProgress(settings, host);
+  const palette = choosePalette(color, host.env, host.stdout);
+  const { argument, name } = command;
+  try {
+    const outcome = await runCommand(name, { host, settings, rows: file.rows, argument, progress, palette });
+    progress.end();
+    host.stdout.write(
+      json && outcome.report ? `${JSON.stringify(outcome.report, null, 2)}\n` : `${outcome.text}\n`,
+    );
+    return outcome.exitCode;
+  } catch (error) {
+    progress.end();
+    return reportFailure(error, host, { command: name, json, folder: settings.dir, color });
+  }
+}
+
+interface FailureReport {
+  readonly command: string | null;
+  readonly json: boolean;
+  readonly folder: string;
+  readonly color: boolean | undefined;
+}
+
+function reportFailure(error: unknown, host: Host, { command, json, folder, color }: FailureReport): number {
+  const shown = error instanceof UsageError && !json ? withHelpHint(error, command) : error;
+  host.stderr.write(`${renderError(shown, folder, choosePalette(color, host.env, host.stderr))}\n`);
+  if (json) host.stdout.write(`${JSON.stringify(describeError(error, command), null, 2)}\n`);
+  return exitCodeOf(error);
+}
+
+function withHelpHint(error: UsageError, command: string | null): UsageError {
+  if (error.hint) return error;
+  return new UsageError(error.message, {
+    hint: `See alteration ${command ? `${command} ` : ''}--help.`,
+    problems: error.problems,
+  });
+}
+
+/** Flag, then environment, then `.env`, then config file, then default. */
+async function readSettings(command: Command, host: Host): Promise<{ settings: Settings; file: ConfigFile }> {
+  refuseSwallowedOptions(host);
+  const named = (name: 'envFile' | 'config', environment: ReadonlyMap<string, GivenValue>) => {
+    const value = command.given.get(name)?.value ?? environment.get(name)?.value;
+    return typeof value === 'string' ? value : undefined;
+  };
+  await loadEnvFile(host, named('envFile', readEnvironment(host.env)));
+  const environment = readEnvironment(host.env);
+  const file = await readConfigFile(host.cwd, named('config', environment));
+  return { settings: parseSettings(new Map([...file.given, ...environment, ...command.given])), file };
+}
+
+function createProgress(settings: Settings, host: Host): Promise<Progress> {
+  const { logFormat, logLevel, color } = settings;
+  const format = logFormat ?? (host.stderr.isTTY ? 'pretty' : 'json');
+  return format === 'json'
+    ? createLogProgress(host.stderr, logLevel)
+    : createPrettyProgress(host.stderr, choosePalette(color, host.env, host.stderr), logLevel);
+}
+
+/** Whether --json was said, as far as can be told before the settings are read. */
+function wantsJson({ argv, env }: Host): boolean {
+  const { flag } = settingDefinitions.json;
+  return argv.includes(flag) || /^(?:1|true|yes|on)$/i.test(env['ALTERATION_JSON'] ?? '');
+}

@@ -1,0 +1,197 @@
+import { resolve } from 'node:path';
+import { ConfigurationError, UsageError } from '../core/errors.ts';
+import { connectionStringFromEnvironment } from '../postgres/connection-string.ts';
+import type { RowOptions } from '../postgres/session.ts';
+import type { CommandName } from './commands.ts';
+import { renderCompletion } from './completion.ts';
+import { exitCodes } from './exit-code.ts';
+import type { Host } from './host.ts';
+import type { Palette } from './palette.ts';
+import type { Progress } from './progress.ts';
+import { confirmRollback, selectTarget } from './prompts.ts';
+import {
+  renderBaseline,
+  renderCheck,
+  renderCreate,
+  renderDeploy,
+  renderList,
+  renderRelease,
+  renderRollback,
+  renderStatus,
+} from './render-reports.ts';
+import type { Settings } from './settings.ts';
+
+/** All that a command works with. */
+export interface CommandContext {
+  readonly host: Host;
+  readonly settings: Settings;
+  readonly rows: RowOptions | undefined;
+  readonly argument: string | undefined;
+  readonly progress: Progress;
+  /** Of stdout. */
+  readonly palette: Palette;
+}
+
+/** What a command ends with: a document for --json, the same as text, and the exit code. */
+export interface Outcome {
+  readonly report?: object;
+  readonly text: string;
+  readonly exitCode: number;
+}
+
+type Run = (context: CommandContext) => Promise<Outcome>;
+
+const runs: Readonly<Record<CommandName, Run>> = {
+  deploy: (context) =>
+    withDatabase(context, async (database) => {
+      const { deploy } = await import('../operations/deploy.ts');
+      const { dryRun, strictOrder, allowEdited } = context.settings;
+      const target = context.argument ?? (await offerTargets(context, database));
+      const report = await deploy({
+        ...runOptions(context, database),
+        target,
+        dryRun,
+        strictOrder,
+        allowEdited,
+      });
+      return done(report, renderDeploy(report, context.palette));
+    }),
+  rollback: (context) =>
+    withDatabase(context, async (database) => {
+      const { rollback } = await import('../operations/rollback.ts');
+      const { dryRun, allowEdited } = context.settings;
+      const target = requireArgument(context);
+      const confirm = confirmRollback(context);
+      const report = await rollback({
+        ...runOptions(context, database),
+        target,
+        dryRun,
+        allowEdited,
+        confirm,
+      });
+      return done(report, renderRollback(report, context.palette));
+    }),
+  list: (context) =>
+    withDatabase(context, async (database) => {
+      const { list } = await import('../operations/list.ts');
+      const report = await list({ ...databaseOptions(context, database), pending: context.settings.pending });
+      return done(report, renderList(report, context.palette));
+    }),
+  status: (context) =>
+    withDatabase(context, async (database) => {
+      const { status } = await import('../operations/status.ts');
+      const report = await status(databaseOptions(context, database));
+      return done(report, renderStatus(report, context.palette));
+    }),
+  check: (context) =>
+    withDatabase(context, async (database) => {
+      const { check } = await import('../operations/check.ts');
+      const { strictOrder, wait } = context.settings;
+      const report = await check({
+        ...databaseOptions(context, database),
+        target: context.argument ?? 'latest',
+        strictOrder,
+        waitMs: wait,
+        stop: context.host.stop,
+        onWait: ({ reason }) => context.progress.onActivity(`Waiting: ${reason}`),
+      });
+      const exitCode = {
+        'up-to-date': exitCodes.done,
+        pending: exitCodes.pending,
+        integrity: exitCodes.integrity,
+      };
+      return { report, text: renderCheck(report, context.palette), exitCode: exitCode[report.result] };
+    }),
+  create: async (context) => {
+    const { create } = await import('../operations/create.ts');
+    const { sql, sqlPair, dir } = context.settings;
+    if (sql && sqlPair) throw new UsageError('--sql and --sql-pair are two ways to write it; choose one.');
+    const kind = sqlPair ? 'sql-pair' : sql ? 'sql' : 'module';
+    const report = await create({ folder: folderOf(context), name: requireArgument(context), kind });
+    return done(report, renderCreate(report, dir));
+  },
+  release: async (context) => {
+    const { release } = await import('../operations/release.ts');
+    const { dryRun, allowLower } = context.settings;
+    const version = requireArgument(context);
+    const report = await release({ folder: folderOf(context), version, dryRun, allowLower });
+    return done(report, renderRelease(report));
+  },
+  baseline: (context) =>
+    withDatabase(context, async (database) => {
+      const { baseline } = await import('../operations/baseline.ts');
+      const { abandon: _abandon, ...options } = runOptions(context, database);
+      const target = requireArgument(context);
+      const report = await baseline({ ...options, target, dryRun: context.settings.dryRun });
+      return done(report, renderBaseline(report, context.palette));
+    }),
+  completion: async (context) => ({
+    text: renderCompletion(requireArgument(context)).trimEnd(),
+    exitCode: exitCodes.done,
+  }),
+};
+
+export function runCommand(name: CommandName, context: CommandContext): Promise<Outcome> {
+  return runs[name](context);
+}
+
+function done(report: object, text: string): Outcome {
+  return { report, text, exitCode: exitCodes.done };
+}
+
+function databaseOptions(context: CommandContext, database: string) {
+  const { historySchema, historyTable } = context.settings;
+  return { database, folder: folderOf(context), historySchema, historyTable };
+}
+
+function runOptions(context: CommandContext, database: string) {
+  const { host, settings, rows, progress } = context;
+  return {
+    ...databaseOptions(context, database),
+    lockWaitMs: settings.lockWait,
+    ...(rows ? { rows } : {}),
+    onEvent: progress.onEvent,
+    stop: host.stop,
+    abandon: host.abandon,
+  };
+}
+
+function folderOf({ host, settings }: CommandContext): string {
+  return resolve(host.cwd, settings.dir);
+}
+
+function requireArgument({ argument }: CommandContext): string {
+  if (argument !== undefined) return argument;
+  throw new UsageError('The command needs an argument; see its --help.');
+}
+
+/** On a terminal the user chooses; anywhere else it is latest. */
+async function offerTargets(context: CommandContext, database: string): Promise<string> {
+  if (!context.host.terminal || context.settings.json) return 'latest';
+  const { list } = await import('../operations/list.ts');
+  const { alterations } = await list({ ...databaseOptions(context, database), pending: true });
+  return selectTarget(
+    context.host,
+    alterations.map(({ version }) => version),
+  );
+}
+
+async function withDatabase(
+  context: CommandContext,
+  work: (database: string) => Promise<Outcome>,
+): Promise<Outcome> {
+  const { host, settings, progress } = context;
+  const url = settings.dbUrl ?? connectionStringFromEnvironment(host.env);
+  if (url === undefined) {
+    throw new ConfigurationError('No database is named.', {
+      hint: 'Set DB_URL (or DATABASE_URL, or --db-url) to postgres://user:password@host:port/database, or to embedded:<folder> for a PostgreSQL that npm installed.',
+    });
+  }
+  if (!url.startsWith('embedded:')) return work(url);
+  const { withEmbeddedServer } = await import('../postgres/embedded-server.ts');
+  const folder = resolve(host.cwd, url.slice('embedded:'.length));
+  return withEmbeddedServer(folder, ({ connectionString }) => work(connectionString), {
+    onProgress: progress.onActivity,
+    signal: host.stop,
+  });
+}
