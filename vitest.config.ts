@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'cli',
           include: ['test/cli/**/*.test.ts'],
-          globalSetup: 'test/support/server.ts',
+          globalSetup: ['test/support/build.ts', 'test/support/server.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
