@@ -1,12 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checksumModule } from '../../src/folder/module-checksum.ts';
-
-type Files = Readonly<Record<string, string>>;
+import { type Files, writeFiles } from '../support/module-folder.ts';
 
 // TypeScript as people write it; each file is an alteration or a helper that others import.
 const sources: Files = {
@@ -233,8 +232,8 @@ describe.each<[string, readonly string[], Files]>([
   let root = '';
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'module-checksum-tsc-'));
-    await writeAll(join(root, 'ts'), files);
-    await writeAll(root, { 'ambient.d.ts': ambient });
+    await writeFiles(join(root, 'ts'), files);
+    await writeFiles(root, { 'ambient.d.ts': ambient });
     await compile(root, options, Object.keys(files));
   });
   afterAll(() => rm(root, { recursive: true, force: true }));
@@ -246,13 +245,6 @@ describe.each<[string, readonly string[], Files]>([
     expect(javascript).toBe(typescript);
   });
 });
-
-async function writeAll(folder: string, files: Files): Promise<void> {
-  for (const [name, content] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, name)), { recursive: true });
-    await writeFile(join(folder, name), content);
-  }
-}
 
 async function compile(root: string, options: readonly string[], names: readonly string[]): Promise<void> {
   const tsc = join(import.meta.dirname, '../../node_modules/typescript/bin/tsc');

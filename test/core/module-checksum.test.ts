@@ -1,36 +1,10 @@
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
 import { parse } from '@babel/parser';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { UnusableAlterationError } from '../../src/core/errors.ts';
 import { checksumModule } from '../../src/folder/module-checksum.ts';
-
-type Files = Readonly<Record<string, string>>;
-
-let root = '';
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'module-checksum-'));
-});
-afterAll(() => rm(root, { recursive: true, force: true }));
-
-async function folderWith(files: Files): Promise<string> {
-  const folder = await mkdtemp(join(root, 'folder-'));
-  for (const [name, content] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, name)), { recursive: true });
-    await writeFile(join(folder, name), content);
-  }
-  return folder;
-}
-
-/** The checksum of the first file. */
-async function checksumOf(files: Files): Promise<string> {
-  const folder = await folderWith(files);
-  return checksumModule(join(folder, Object.keys(files)[0] ?? ''), folder);
-}
+import { checksumOf, type Files, withFolder } from '../support/module-folder.ts';
 
 const checksumOfTs = (source: string) => checksumOf({ 'a.ts': source });
 const checksumOfJs = (source: string) => checksumOf({ 'a.js': source });
@@ -41,17 +15,16 @@ describe('the checksum of a module', () => {
   });
 
   it('does not depend on the name of the file, nor on how the folder is given', async () => {
-    const folder = await folderWith({
-      'next-1-a.ts': 'export default 1',
-      '1.0.0-1-a.mjs': 'export default 1',
-    });
+    const files = { 'next-1-a.ts': 'export default 1', '1.0.0-1-a.mjs': 'export default 1' };
 
-    const checksums = await Promise.all([
-      checksumModule(join(folder, 'next-1-a.ts'), folder),
-      checksumModule(join(folder, '1.0.0-1-a.mjs'), `${folder}/`),
-    ]);
+    const [one, two] = await withFolder(files, (folder) =>
+      Promise.all([
+        checksumModule(join(folder, 'next-1-a.ts'), folder),
+        checksumModule(join(folder, '1.0.0-1-a.mjs'), `${folder}/`),
+      ]),
+    );
 
-    expect(checksums[0]).toBe(checksums[1]);
+    expect(one).toBe(two);
   });
 
   it.each([
@@ -181,7 +154,7 @@ describe('the checksum of a module', () => {
     ],
     [
       'enums, which become what tsc makes of them',
-      'export enum A { B, C = B + 2, D = "d", E = f(B), F = `f${g}` }',
+      `export enum A { B, C = B + 2, D = "d", E = f(B), F = \`f\${g}\` }`,
       `export var A; (function (A) {
         A[A["B"] = 0] = "B"; A[A["C"] = 2] = "C"; A["D"] = "d"; A[A["E"] = f(A.B)] = "E"; A["F"] = \`f\${g}\`;
       })(A || (A = {}));`,
@@ -378,14 +351,12 @@ describe('the files that a module imports', () => {
   });
 
   it('do not count outside of the folder', async () => {
-    const files = (value: number) => ({ 'in/a.ts': `import '../b.js';`, 'b.ts': `f(${value})` });
-    const folders = await Promise.all([folderWith(files(1)), folderWith(files(2))]);
+    const checksumWith = (value: number) =>
+      withFolder({ 'in/a.ts': `import '../b.js';`, 'b.ts': `f(${value})` }, (folder) =>
+        checksumModule(join(folder, 'in/a.ts'), join(folder, 'in')),
+      );
 
-    const [one, two] = await Promise.all(
-      folders.map((each) => checksumModule(join(each, 'in/a.ts'), join(each, 'in'))),
-    );
-
-    expect(one).toBe(two);
+    expect(await checksumWith(1)).toBe(await checksumWith(2));
   });
 
   it('are named as they are written when they do not exist', async () => {
@@ -434,7 +405,7 @@ describe('a module that cannot be read', () => {
   });
 
   it('is named when it is not there', async () => {
-    await expect(checksumModule(join(root, 'a.ts'), root)).rejects.toMatchObject({
+    await expect(checksumModule('/nowhere/a.ts', '/nowhere')).rejects.toMatchObject({
       message: expect.stringMatching(/^"a\.ts" cannot be read: /),
     });
   });
@@ -514,92 +485,3 @@ function tokenStarts(source: string): readonly number[] {
   const { tokens } = parse(source, { sourceType: 'module', plugins: ['typescript'], tokens: true });
   return (tokens ?? []).flatMap(({ type, start }) => (typeof type === 'string' ? [] : [Number(start)]));
 }
-
-const goldenAlteration = `
-import type { Pool } from 'slonik';
-import { sql } from 'slonik';
-import { Kind, tables } from './utils/tables.js';
-
-const alteration = {
-  up: async (pool: Pool) => {
-    for (const table of tables) {
-      await pool.query(sql\`alter table \${sql.identifier([table])} add column kind text default \${Kind.User};\`);
-    }
-  },
-  down: async (pool: Pool) => {
-    await Promise.all(tables.map(async (table) => pool.query(sql\`alter table \${sql.identifier([table])} drop column kind;\`)));
-  },
-};
-
-export default alteration;
-`;
-const goldenHelper = `
-export const tables = ['users', 'roles'] as const;
-export enum Kind { User = 'user', Machine = 'machine' }
-`;
-const goldenAlterationCompiled = goldenAlteration
-  .replace(`import type { Pool } from 'slonik';\n`, '')
-  .replaceAll('pool: Pool', 'pool');
-const goldenHelperCompiled = `
-export const tables = ['users', 'roles'];
-export var Kind;
-(function (Kind) { Kind["User"] = "user"; Kind["Machine"] = "machine"; })(Kind || (Kind = {}));
-`;
-const goldenExpressions = `
-f(a, 'b', 1, 2n, /c/d, \`e\${f}g\`, h\`i\${j}\\n\`, null, true, false, [k, , ...l], this, -1, 1e21);
-({ a, b: 1, 'c-d': 2, [e]: 3, f() {}, get g() { return 1; }, set g(h) {}, async *i() {}, ...j, __proto__: k, 1: l });
-(a, b => c, async (d = 1, ...e) => { await d; }, function* f() { yield* g; yield; }, class H extends I {});
-a.b?.c[d]?.(e).f; new G(h); new I; a ? b : c; a ?? b; a && b || !c; typeof a; void 0; delete a.b; a++; --b;
-a = b; a += 1; a ||= b; [a, b = 1, ...c] = d; ({ a, b: { c }, ...d } = e); a ** b; a in b; a instanceof b;
-import('c'); import.meta.url; (() => new.target); #!`.replace(' #!', '');
-const goldenStatements = `
-var a = 1, b; let c; const { d, e: [f] = [] } = g;
-if (a) b(); else { c(); } for (let i = 0; i < 1; i++) continue; for (const x of y); for (var z in w);
-while (a) break; do b(); while (a); switch (a) { case 1: b(); break; default: c(); }
-label: { break label; } try { throw a; } catch ({ message }) { b(); } finally { c(); } try {} catch {}
-function h(i, { j }, k = 1) { return i; } async function l() { for await (const m of n); } debugger;
-await a;`;
-const goldenClasses = `
-@a class B extends (C as D)<E> implements F {
-  #g = 1; h?: 2; static i: 3 = 3; 'j' = 4; [k] = 5; declare l: 6; accessor m = 7;
-  static { this.i = 1; }
-  constructor(private n: 1, readonly o = 2) { super(); this.#g = n; }
-  get p() { return super.p; } set p(q) {} static async *r<S>(@t u: S) {} #v() { return #g in this; } abstract w(): void;
-}
-enum X { Y, Z = 1 << 3, A = 'a', B = f(Y), C = -Z, D = \`\${A}d\` }`;
-const goldenImports = `
-#!/usr/bin/env node
-'use strict'; 'use asm';
-import a, { b as c, type d, unused } from 'e'; import * as f from '../outside.ts'; import './missing.js';
-import data from './data.json' with { type: 'json' }; import './b.sql';
-export { c, f as 'g h' }; export * from 'i'; export * as j from 'k'; export { l as default } from 'm';
-export const [n, { o }] = data; export function p() {} export class Q {}
-a();`.trimStart();
-const goldenTypeScript = `
-import a = require('b'); import c = d.e; export = f;
-namespace G.H { export const i = 1; export function j() { return i; } }
-const enum K { L = 1 } f(K.L, a, c);`;
-
-describe('a checksum that is in a history', () => {
-  // These may never change: databases have them. Other rules need another scheme beside this one.
-  it.each<[string, string, Files]>([
-    ['an empty file', '', { 'a.js': '' }],
-    ['an alteration', '', { 'a.ts': goldenAlteration, 'utils/tables.ts': goldenHelper }],
-    [
-      'the same in JavaScript',
-      '',
-      { 'a.js': goldenAlterationCompiled, 'utils/tables.js': goldenHelperCompiled },
-    ],
-    ['every kind of expression', '', { 'a.ts': goldenExpressions }],
-    ['every kind of statement', '', { 'a.ts': goldenStatements }],
-    ['classes', '', { 'a.ts': goldenClasses }],
-    [
-      'imports and exports',
-      '',
-      { 'a.ts': goldenImports, 'data.json': '{ "a": [1, null] }', 'b.sql': 'select 1' },
-    ],
-    ['what stays TypeScript', '', { 'a.ts': goldenTypeScript }],
-  ])('stays what it is: %s', async (_, checksum, files) => {
-    expect(await checksumOf(files)).toBe(checksum);
-  });
-});

@@ -80,10 +80,11 @@ function eraseList(nodes: readonly unknown[], context: Context): readonly Syntax
 
 /** The node with its children erased; `own` replaces some of them. */
 function copy(node: SyntaxNode, context: Context, own: Readonly<Record<string, unknown>> = {}): SyntaxNode {
-  const entries = Object.entries(node)
-    .filter(([key]) => !ignoredKeys.has(key) && !(key in own))
-    .map(([key, value]) => [key, eraseValue(value, context)]);
-  return { ...Object.fromEntries(entries), ...own, type: node.type };
+  const copied: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(node)) {
+    if (!ignoredKeys.has(key) && !(key in own)) copied[key] = eraseValue(value, context);
+  }
+  return { ...copied, ...own, type: node.type };
 }
 
 function eraseValue(value: unknown, context: Context): unknown {

@@ -9,11 +9,11 @@ export function serialise(value: unknown, link: (specifier: string) => unknown):
   if (Array.isArray(value)) return `[${value.map((item) => serialise(item, link)).join(',')}]`;
   if (!isNode(value)) return JSON.stringify(value) ?? 'null';
   if (value.type === 'ModuleSpecifier') return JSON.stringify(['module', link(specifierText(value))]);
-  const entries = Object.entries(value)
-    .filter(([, item]) => !isAbsent(item))
-    .toSorted(([left], [right]) => (left < right ? -1 : 1))
-    .map(([key, item]) => `${JSON.stringify(key)}:${serialise(item, link)}`);
-  return `{${entries.join(',')}}`;
+  const keys = Object.keys(value).filter((key) => !isAbsent(value[key]));
+  return `{${keys
+    .sort()
+    .map((key) => `"${key}":${serialise(value[key], link)}`)
+    .join(',')}}`;
 }
 
 function isAbsent(value: unknown): boolean {
