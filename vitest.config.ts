@@ -1,25 +1,21 @@
 import { defineConfig } from 'vitest/config';
 
+const results = process.env['VITEST_RESULTS'];
+const server = 'test/support/server.ts';
+const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
+
 export default defineConfig({
   test: {
+    ...(results ? { reporters: ['default', ['json', { outputFile: results }]] } : {}),
     projects: [
       { test: { name: 'core', include: ['test/core/**/*.test.ts'] } },
-      {
-        test: {
-          name: 'postgres',
-          include: ['test/postgres/**/*.test.ts'],
-          globalSetup: 'test/support/server.ts',
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-        },
-      },
+      { test: { name: 'postgres', include: ['test/postgres/**/*.test.ts'], globalSetup: [server], ...patience } },
       {
         test: {
           name: 'cli',
           include: ['test/cli/**/*.test.ts'],
-          globalSetup: ['test/support/build.ts', 'test/support/server.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          globalSetup: ['test/support/build.ts', server],
+          ...patience,
         },
       },
     ],
