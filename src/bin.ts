@@ -19,6 +19,7 @@ async function runProcess(): Promise<number> {
   const stop = new AbortController();
   const abandon = new AbortController();
   const guard = guardProcess(abandon);
+  const result = reserveStdout();
   const onSignal = (signal: NodeJS.Signals) => {
     const error = new StoppedError(signal, 'What was done is recorded. Run it again: it goes on from there.');
     if (stop.signal.aborted) abandon.abort(error);
@@ -37,11 +38,12 @@ async function runProcess(): Promise<number> {
     env: process.env,
     cwd: process.cwd(),
     terminal,
-    stdout: process.stdout.isTTY ? process.stdout : outputOf(process.stdout),
+    stdout: result.output,
     stderr: process.stderr.isTTY ? process.stderr : outputOf(process.stderr),
     stop: stop.signal,
     abandon: abandon.signal,
   });
+  result.release();
   await Promise.all([flush(process.stdout), flush(process.stderr)]);
   guard.release();
   process.exit(exitCode); // a script may have left timers or sockets behind
@@ -56,6 +58,7 @@ function guardProcess(abandon: AbortController): { release: () => void } {
     throw error;
   };
   process.exit = refuseExit;
+  module.syncBuiltinESMExports(); // for those who import { exit } from 'node:process'
   const onFault = (error: unknown) => abandon.abort(error);
   const onIdle = () =>
     abandon.abort(new Error('it never settles: its promise is pending, and nothing is left to wait for'));
@@ -67,7 +70,25 @@ function guardProcess(abandon: AbortController): { release: () => void } {
   return {
     release: () => {
       process.exit = exit;
+      module.syncBuiltinESMExports();
       process.off('beforeExit', onIdle);
+    },
+  };
+}
+
+/** Keeps stdout for the result, which may be one JSON document: what scripts print goes to stderr. */
+function reserveStdout() {
+  const { stdout, stderr } = process;
+  const write = stdout.write;
+  stdout.write = stderr.write.bind(stderr);
+  return {
+    output: {
+      isTTY: stdout.isTTY ?? false,
+      columns: stdout.columns ?? 80,
+      write: (text: string) => write.call(stdout, text),
+    },
+    release: () => {
+      stdout.write = write;
     },
   };
 }

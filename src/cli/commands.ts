@@ -83,7 +83,11 @@ export const commandDefinitions = {
     summary: 'write a new alteration',
     description:
       'Writes next-<timestamp>-<name> from a template, with a timestamp later than every existing one.',
-    argument: { name: 'name', need: 'required', description: 'a few words on what it does' },
+    argument: {
+      name: 'name',
+      need: 'required',
+      description: 'a few words on what it does, joined by "-" or in quotes',
+    },
     settings: [...folder, 'sql', 'sqlPair', ...common],
     examples: [
       ['create add-users', 'a TypeScript alteration'],
@@ -119,7 +123,7 @@ export const commandDefinitions = {
     },
     settings: [],
     examples: [
-      ['completion bash > ~/.local/share/bash-completion/completions/alteration', 'for bash'],
+      ['completion bash > ~/.alteration-completion.bash', 'for bash; source the file in ~/.bashrc'],
       ['completion zsh > ~/.zfunc/_alteration', 'for zsh, with ~/.zfunc in fpath'],
       ['completion fish > ~/.config/fish/completions/alteration.fish', 'for fish'],
     ],

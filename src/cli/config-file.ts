@@ -31,9 +31,8 @@ export async function readConfigFile(cwd: string, named: string | undefined): Pr
   if (file === undefined) return { given: new Map() };
   const content = await loadContent(resolve(cwd, file), file);
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-    throw new ConfigurationError(
-      `The config file "${file}" holds no settings: expected an object as its default export.`,
-    );
+    const expected = extname(file) === '.json' ? 'an object' : 'an object as its default export';
+    throw new ConfigurationError(`The config file "${file}" holds no settings; expected ${expected}.`);
   }
   const { rows, ...settings } = content as Record<string, unknown>; // an object has just been seen
   refuseUnknown(Object.keys(settings), file);
@@ -45,22 +44,29 @@ export async function readConfigFile(cwd: string, named: string | undefined): Pr
 
 async function findFirst(cwd: string): Promise<string | undefined> {
   for (const name of names) {
-    const found = await access(join(cwd, name)).then(
-      () => true,
-      () => false,
-    );
-    if (found) return name;
+    if (await exists(join(cwd, name))) return name;
   }
   return undefined;
 }
 
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function loadContent(path: string, file: string): Promise<unknown> {
+  if (!(await exists(path))) throw new ConfigurationError(`The config file "${file}" does not exist.`);
   try {
     if (extname(path) === '.json') return JSON.parse(await readFile(path, 'utf8'));
     return (await importModule(path)).default;
   } catch (error) {
     const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    throw new ConfigurationError(`The config file "${file}" cannot be loaded: ${reason}.`, { cause: error });
+    throw new ConfigurationError(
+      `The config file "${file}" cannot be loaded: ${reason.trim().replace(/\.$/, '')}.`,
+      { cause: error },
+    );
   }
 }
 

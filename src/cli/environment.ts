@@ -15,8 +15,9 @@ export async function loadEnvFile({ env, cwd }: Host, named: string | undefined)
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (named === undefined && error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
-    const reason = error instanceof Error ? error.message : String(error);
+    const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (absent && named === undefined) return;
+    const reason = absent ? 'it does not exist' : error instanceof Error ? error.message : String(error);
     throw new ConfigurationError(`The env file "${named ?? '.env'}" cannot be read: ${reason}.`, {
       cause: error,
     });
@@ -41,18 +42,22 @@ const npmOwn = new Set(['yes', 'color', 'config', 'logLevel']);
 
 /** npm keeps options that stand before `--` for itself: a lost --dry-run would alter for real. Throws a UsageError. */
 export function refuseSwallowedOptions({ env, argv }: Host): void {
-  if (!env['npm_lifecycle_event']) return;
+  const script = env['npm_lifecycle_event'];
+  if (!script) return;
   const swallowed = Object.entries(settingDefinitions).flatMap(([name, { flag }]) => {
     const [option = ''] = flag.split(' ');
     const value = env[`npm_config_${option.slice(2).replaceAll('-', '_')}`];
     const lost = value && value !== 'false' && !argv.some((argument) => argument.split('=')[0] === option);
-    return lost && !npmOwn.has(name) ? [option] : [];
+    return lost && !npmOwn.has(name) ? [flag] : [];
   });
   if (swallowed.length === 0) return;
-  throw new UsageError(`npm kept ${swallowed.join(' and ')} for itself; nothing was done.`, {
-    hint: `Put "--" before the options: npm run ${env['npm_lifecycle_event']} ${argv.join(' ')} -- ${swallowed.join(' ')}`.replace(
-      / {2,}/g,
-      ' ',
-    ),
+  const options = swallowed.map((flag) => flag.split(' ')[0]).join(' and ');
+  throw new UsageError(`npm kept ${options} for itself; nothing was done.`, {
+    hint: `Put "--" before the options: npm run ${[script, ...listKept(argv, swallowed), '--', ...swallowed].join(' ')}`,
   });
+}
+
+/** The arguments, unless npm has left the value of an option it kept among them: which one that is, nobody knows. */
+function listKept(argv: readonly string[], swallowed: readonly string[]): readonly string[] {
+  return swallowed.some((flag) => flag.includes(' ')) ? ['<command>'] : argv;
 }

@@ -9,6 +9,7 @@ import { createLogProgress, createPrettyProgress, type Progress } from './progre
 import { describeError, renderError } from './report-error.ts';
 import { runCommand } from './run-command.ts';
 import { type GivenValue, parseSettings, type Settings, settingDefinitions } from './settings.ts';
+import { wrapText } from './wrap-text.ts';
 
 type Command = Extract<Invocation, { kind: 'command' }>;
 
@@ -16,6 +17,7 @@ type Command = Extract<Invocation, { kind: 'command' }>;
 export async function main(host: Host): Promise<number> {
   let invocation: Invocation | undefined;
   try {
+    refuseSwallowedOptions(host);
     invocation = parseArguments(host.argv, host.stdout.columns);
     if (invocation.kind === 'command') return await runInvocation(invocation, host);
     host.stdout.write(`${invocation.text}\n`);
@@ -37,6 +39,7 @@ async function runInvocation(command: Command, host: Host): Promise<number> {
   const progress = await createProgress(settings, host);
   const palette = choosePalette(color, host.env, host.stdout);
   const { argument, name } = command;
+  host.stop.addEventListener('abort', () => progress.onNotice(stopping));
   try {
     const outcome = await runCommand(name, { host, settings, rows: file.rows, argument, progress, palette });
     progress.end();
@@ -50,6 +53,8 @@ async function runInvocation(command: Command, host: Host): Promise<number> {
   }
 }
 
+const stopping = 'Stopping at the next safe point; a second signal abandons the alteration.';
+
 interface FailureReport {
   readonly command: string | null;
   readonly json: boolean;
@@ -59,7 +64,8 @@ interface FailureReport {
 
 function reportFailure(error: unknown, host: Host, { command, json, folder, color }: FailureReport): number {
   const shown = error instanceof UsageError && !json ? withHelpHint(error, command) : error;
-  host.stderr.write(`${renderError(shown, folder, choosePalette(color, host.env, host.stderr))}\n`);
+  const text = renderError(shown, folder, choosePalette(color, host.env, host.stderr));
+  host.stderr.write(`${host.stderr.isTTY ? wrapText(text, host.stderr.columns) : text}\n`);
   if (json) host.stdout.write(`${JSON.stringify(describeError(error, command), null, 2)}\n`);
   return exitCodeOf(error);
 }
@@ -74,7 +80,6 @@ function withHelpHint(error: UsageError, command: string | null): UsageError {
 
 /** Flag, then environment, then `.env`, then config file, then default. */
 async function readSettings(command: Command, host: Host): Promise<{ settings: Settings; file: ConfigFile }> {
-  refuseSwallowedOptions(host);
   const named = (name: 'envFile' | 'config', environment: ReadonlyMap<string, GivenValue>) => {
     const value = command.given.get(name)?.value ?? environment.get(name)?.value;
     return typeof value === 'string' ? value : undefined;

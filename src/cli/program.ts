@@ -2,7 +2,14 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { UsageError } from '../core/errors.ts';
 import { runnerVersion } from '../operations/runner-version.ts';
 import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
-import { type GivenValue, type SettingDefinition, settingDefinitions, variablesOf } from './settings.ts';
+import { hidePasswords } from './hide-passwords.ts';
+import {
+  type GivenValue,
+  type SettingDefinition,
+  settingDefinitions,
+  suggest,
+  variablesOf,
+} from './settings.ts';
 
 /** What the arguments ask for: a command, or a text to print. */
 export type Invocation =
@@ -33,7 +40,7 @@ export function parseArguments(argv: readonly string[], width: number): Invocati
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { kind: 'text', text: printed.trimEnd() };
-    throw usageError(error);
+    throw usageError(error, argv, width);
   }
   if (parsed) return parsed;
   throw new UsageError('No command was given.', { hint: renderHelp(width) });
@@ -113,9 +120,9 @@ function addCommand(
 
 function createOption(setting: keyof typeof settingDefinitions): Option {
   const { flag, description, shownDefault }: SettingDefinition = settingDefinitions[setting];
-  const [variable = ''] = variablesOf(setting);
+  const variables = `${variablesOf(setting).join(', ')}${flag.startsWith('--no-') ? '=false' : ''}`;
   const defaultNote = shownDefault ? `; default ${shownDefault}` : '';
-  return new Option(flag, `${description} (${variable}${defaultNote})`);
+  return new Option(flag, `${description} (${variables}${defaultNote})`);
 }
 
 function flagOf(setting: keyof typeof settingDefinitions): string {
@@ -127,13 +134,63 @@ function renderExamples(examples: CommandDefinition['examples']): string {
   return `\nExamples:\n${lines.join('\n')}`;
 }
 
-function usageError(error: CommanderError): UsageError {
-  const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
+/** commander's words made a sentence, with what was meant or the help to look at. */
+function usageError(error: CommanderError, argv: readonly string[], width: number): UsageError {
+  const [first = '', ...rest] = hidePasswords(error.message)
+    .replace(/^error: /, '')
+    .replace(/'(.*)'/, '"$1"')
+    .split('\n');
   const suggestion = rest.join(' ').replace(/^\((.*)\)$/, '$1');
-  const message =
-    `${first.charAt(0).toUpperCase()}${first.slice(1)}${/[.?!]$/.test(first) ? '' : '.'}`.replaceAll(
-      "'",
-      '"',
-    );
-  return new UsageError(message, { hint: suggestion || 'See alteration --help.' });
+  switch (error.code) {
+    case 'commander.help':
+      return unknownHelp(argv, width);
+    case 'commander.missingArgument':
+      return new UsageError(describeMissingArgument(argv) ?? toSentence(first), { hint: helpHint(argv) });
+    case 'commander.optionMissingArgument':
+      return new UsageError(toSentence(first.replace(' argument missing', ' needs its value')), {
+        hint: helpHint(argv),
+      });
+    case 'commander.excessArguments':
+      return new UsageError(toSentence(first.replace(/: .*$/, '')), { hint: helpHint(argv) });
+    case 'commander.unknownOption':
+      return new UsageError(toSentence(first), { hint: suggestion || describeMisplaced(argv) });
+    default:
+      return new UsageError(toSentence(first), { hint: suggestion || helpHint(argv) });
+  }
+}
+
+/** commander answers `help <no command>` with the help alone. */
+function unknownHelp([help, name]: readonly string[], width: number): UsageError {
+  if (help !== 'help' || name === undefined)
+    return new UsageError('No command was given.', { hint: renderHelp(width) });
+  const near = suggest(name, Object.keys(commandDefinitions));
+  return new UsageError(`Unknown command "${name}".`, {
+    hint: near ? `Did you mean ${near}?` : helpHint([]),
+  });
+}
+
+function describeMissingArgument(argv: readonly string[]): string | undefined {
+  const name = findCommand(argv);
+  if (!name) return undefined;
+  const { argument }: CommandDefinition = commandDefinitions[name];
+  return argument && `"${name}" needs a ${argument.name}: ${argument.description}.`;
+}
+
+function describeMisplaced(argv: readonly string[]): string {
+  const [option = ''] = argv[0]?.split('=') ?? [];
+  const misplaced = Object.values(settingDefinitions).some(({ flag }) => flag.split(' ')[0] === option);
+  return misplaced ? `Options stand behind the command: alteration <command> ${argv[0]}.` : helpHint(argv);
+}
+
+function helpHint(argv: readonly string[]): string {
+  return ['See alteration', findCommand(argv), '--help.'].filter(Boolean).join(' ');
+}
+
+function findCommand(argv: readonly string[]): CommandName | undefined {
+  const names = Object.keys(commandDefinitions) as CommandName[]; // the keys of its own table
+  return names.find((name) => name === argv[0]);
+}
+
+function toSentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}`;
 }

@@ -10,6 +10,8 @@ export interface Progress {
   readonly onEvent: (event: RunEvent) => void;
   /** What is going on now, where no event tells it. */
   readonly onActivity: (text: string) => void;
+  /** What the user must know at once. */
+  readonly onNotice: (text: string) => void;
   /** Takes the live line away; what is written next begins on an empty line. */
   readonly end: () => void;
 }
@@ -31,6 +33,7 @@ export async function createLogProgress(stream: OutputStream, level: Level): Pro
   return {
     onEvent: (event) => logEvent(logger, event),
     onActivity: (text) => logger.info(text),
+    onNotice: (text) => logger.warn(text),
     end: () => undefined,
   };
 }
@@ -58,6 +61,11 @@ export async function createPrettyProgress(
       else if (event.type === 'lock-waiting') keep(activity);
     },
     onActivity: (text) => (live ? live.show(text, false) : keep(text)),
+    onNotice: (text) => {
+      const write = () => stream.write(`${palette.notice(text)}\n`);
+      if (live) live.interrupt(write);
+      else write();
+    },
     end: () => live?.end(),
   };
 }
@@ -79,8 +87,7 @@ async function createLiveLine(stream: OutputStream, palette: Palette) {
     const shown = text.length > room ? `${text.slice(0, room - 1)}…` : text;
     update(`${palette.notice(frames.charAt(frame))} ${shown}  ${palette.quiet(elapsed)}`);
   };
-  const timer = setInterval(draw, 100);
-  timer.unref(); // a script that waits for nothing must be noticed, spinner or not
+  let timer: NodeJS.Timeout | undefined;
   const clear = () => {
     text = '';
     update.clear();
@@ -89,11 +96,19 @@ async function createLiveLine(stream: OutputStream, palette: Palette) {
     show: (activity: string, fresh: boolean) => {
       if (fresh || text === '') since = performance.now();
       text = activity;
+      timer ??= setInterval(draw, 100).unref(); // a script that waits for nothing must be noticed, spinner or not
       draw();
     },
     clear,
+    /** Lets something be written above the live line. */
+    interrupt: (write: () => void) => {
+      update.clear();
+      write();
+      draw();
+    },
     end: () => {
       clearInterval(timer);
+      timer = undefined; // after a question there may be more to show
       clear();
     },
   };

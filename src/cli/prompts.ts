@@ -11,17 +11,21 @@ export async function selectTarget(host: Host, pendingVersions: readonly string[
   const released = pendingVersions.filter((version) => version !== 'next').length;
   if (pendingVersions.length === 0) return 'latest';
   const { select } = await import('@inquirer/prompts');
+  const choices = [
+    { value: 'latest', count: released },
+    ...versions.map((value) => ({ value, count: counts(value) })),
+    ...(released < pendingVersions.length ? [{ value: 'next', count: pendingVersions.length }] : []),
+  ];
+  const width = Math.max(...choices.map(({ value }) => value.length));
   return asked(host, (context) =>
     select(
       {
         message: 'Deploy up to which version?',
-        choices: [
-          { value: 'latest', name: `latest  ${countOf(released)}` },
-          ...versions.map((version) => ({ value: version, name: `${version}  ${countOf(counts(version))}` })),
-          ...(released < pendingVersions.length
-            ? [{ value: 'next', name: `next  ${countOf(pendingVersions.length)}` }]
-            : []),
-        ],
+        choices: choices.map(({ value, count }) => ({
+          value,
+          name: `${value.padEnd(width)}  ${countOf(count)}`,
+          short: value,
+        })),
       },
       context,
     ),
@@ -29,7 +33,7 @@ export async function selectTarget(host: Host, pendingVersions: readonly string[
 }
 
 /** Asks before a rollback: on a terminal the user, elsewhere `--yes` must have been said. */
-export function confirmRollback({ host, settings, progress }: CommandContext) {
+export function confirmRollback({ host, settings, progress, argument }: CommandContext) {
   return async (planned: RollbackReport['planned']): Promise<boolean> => {
     if (settings.yes) return true;
     if (!host.terminal) {
@@ -40,7 +44,7 @@ export function confirmRollback({ host, settings, progress }: CommandContext) {
     progress.end();
     host.stderr.write(`${renderPlanned(planned)}\n`);
     const { confirm } = await import('@inquirer/prompts');
-    const message = `Roll back ${countOf(planned.length)}?`;
+    const message = `Roll back ${planned.length === 1 ? 'this alteration' : `these ${planned.length} alterations`} to reach ${argument}?`;
     return asked(host, (context) => confirm({ message, default: false }, context));
   };
 }

@@ -16,14 +16,8 @@ export function renderEvent(event: RunEvent, palette: Palette): string | undefin
       const sign = event.direction === 'up' ? '✔' : '↩';
       return `${palette.good(sign)} ${event.alteration}  ${palette.quiet(renderDuration(event.durationMs))}`;
     }
-    case 'missing':
-      return palette.notice(`! applied, but the file is missing: ${event.alterations.join(', ')}`);
-    case 'renamed':
-      return palette.quiet(`= ${event.alteration} (was ${event.from})`);
-    case 'checksum-accepted':
-      return palette.notice(`! ${event.alteration} was edited; accepted as it is now`);
     default:
-      return undefined;
+      return undefined; // what is missing, renamed or accepted stands in the result
   }
 }
 

@@ -1,4 +1,6 @@
+import { stripVTControlCharacters } from 'node:util';
 import { renderDuration } from '../core/duration.ts';
+import { renderVersionInFileName } from '../core/version.ts';
 import type {
   BaselineReport,
   CheckReport,
@@ -12,13 +14,17 @@ import type {
 } from '../operations/reports.ts';
 import type { Palette } from './palette.ts';
 import { renderTable } from './table.ts';
+import { wrapText } from './wrap-text.ts';
 
 export function renderDeploy(report: DeployReport, palette: Palette): string {
   const lines: string[] = [];
   for (const { file, from, to } of report.renamed) {
-    lines.push(`${report.dryRun ? 'Would record' : 'Recorded'} ${file} as ${to} (was ${from}).`);
+    const what = from === to ? `the new name of ${file}` : `${file} as ${to} (was ${from})`;
+    lines.push(`${report.dryRun ? 'Would record' : 'Recorded'} ${what}.`);
   }
-  for (const file of report.accepted) lines.push(`Accepted the edited ${file}.`);
+  for (const file of report.accepted) {
+    lines.push(`${report.dryRun ? 'Would accept' : 'Accepted'} the edited ${file}.`);
+  }
   if (report.missing.length > 0) lines.push(renderMissing(report.missing, palette));
   if (report.dryRun) lines.push(renderDryRun(report, palette));
   else lines.push(renderDeployed(report, palette));
@@ -38,8 +44,8 @@ function renderDeployed(
 ): string {
   if (applied.length === 0) return `${palette.good('Nothing to do')}: the database is ${atVersion(version)}.`;
   const late = applied.filter((step) => step.late).length;
-  const lateNote = late > 0 ? palette.notice(` ${countOf(late)} of them late.`) : '';
-  return `${palette.good(`Applied ${countOf(applied.length)}`)} in ${renderDuration(durationMs)}: the database is ${atVersion(version)} (was ${versionBefore ?? 'empty'}).${lateNote}`;
+  const lateNote = late > 0 ? palette.notice(` ${late} of them ${late === 1 ? 'was' : 'were'} late.`) : '';
+  return `${palette.good(`Applied ${countOf(applied.length)}`)} in ${renderDuration(durationMs)}: the database is ${atVersion(version)} (was ${versionBefore ?? 'at none'}).${lateNote}`;
 }
 
 function renderDryRun({ planned, target, version }: DeployReport, palette: Palette): string {
@@ -58,7 +64,9 @@ export function renderRollback(report: RollbackReport, palette: Palette): string
   if (dryRun && planned.length > 0) {
     return `Would roll back ${countOf(planned.length)} to reach ${target}:\n${renderPlanned(planned)}\nNothing was changed.`;
   }
-  if (rolledBack.length === 0) return `Nothing rolled back: the database is ${atVersion(version)}.`;
+  if (rolledBack.length === 0) {
+    return `Nothing ${dryRun ? 'to roll' : 'rolled'} back: the database is ${atVersion(version)}.`;
+  }
   return `${palette.good(`Rolled back ${countOf(rolledBack.length)}`)} in ${renderDuration(durationMs)}: the database is ${atVersion(version)}.`;
 }
 
@@ -71,20 +79,53 @@ export function renderPlanned(planned: RollbackReport['planned']): string {
   );
 }
 
-export function renderList(report: ListReport, palette: Palette): string {
+/** Every alteration on a line of its own, with as many columns as the width has room for. */
+export function renderList(report: ListReport, palette: Palette, width = Number.POSITIVE_INFINITY): string {
   if (report.alterations.length === 0) return 'No alterations.';
-  const head = ['STATE', 'VERSION', 'TIMESTAMP', 'NAME', 'APPLIED', 'TOOK'].map(palette.quiet);
-  const rows = report.alterations.map((one) => [
-    paintState(one.state, palette),
-    one.version,
-    one.id,
-    one.statementsDone === null ? one.name : `${one.name} (half done: ${one.statementsDone})`,
-    one.appliedAt ? renderMoment(one.appliedAt) : '',
-    one.durationMs === null ? '' : renderDuration(one.durationMs),
-  ]);
-  const columns = ['left', 'left', 'left', 'left', 'left', 'right'] as const;
-  return `${renderTable([head, ...rows], columns)}\n\n${summariseStates(report.alterations, report.version)}`;
+  let table = '';
+  for (const left of [[], ['TIMESTAMP'], ['TIMESTAMP', 'TOOK'], ['TIMESTAMP', 'TOOK', 'APPLIED (UTC)']]) {
+    table = renderListed(report.alterations, left, palette);
+    if (widthOf(table) <= width) break;
+  }
+  return `${table}\n\n${summariseStates(report.alterations, report.version)}`;
 }
+
+function renderListed(alterations: readonly Listed[], left: readonly string[], palette: Palette): string {
+  const columns = listColumns.filter(({ title }) => !left.includes(title));
+  const rows = alterations.map((one) => columns.map(({ cell }) => cell(one, palette)));
+  const head = columns.map(({ title }) => palette.quiet(title));
+  return renderTable(
+    [head, ...rows],
+    columns.map(({ title }) => (title === 'TOOK' ? 'right' : 'left')),
+  );
+}
+
+const listColumns: readonly { title: string; cell: (one: Listed, palette: Palette) => string }[] = [
+  { title: 'STATE', cell: ({ state }, palette) => paintState(state, palette) },
+  { title: 'VERSION', cell: ({ version }) => version },
+  { title: 'TIMESTAMP', cell: ({ id }) => id },
+  {
+    title: 'NAME',
+    cell: ({ name, statementsDone }) =>
+      statementsDone === null ? name : `${name} (half done: ${statementsOf(statementsDone)})`,
+  },
+  {
+    title: 'APPLIED (UTC)',
+    cell: ({ appliedAt }) => (appliedAt ? appliedAt.slice(0, 16).replace('T', ' ') : ''),
+  },
+  { title: 'TOOK', cell: ({ durationMs }) => (durationMs === null ? '' : renderDuration(durationMs)) },
+];
+
+function widthOf(text: string): number {
+  return Math.max(
+    ...stripVTControlCharacters(text)
+      .split('\n')
+      .map((line) => line.length),
+  );
+}
+
+/** Of the values: they stand in 80 columns, beside the labels. */
+const statusWidth = 65;
 
 export function renderStatus(report: StatusReport, palette: Palette): string {
   const { database, history, version, counts, pending, lastDeploy, lock } = report;
@@ -96,13 +137,14 @@ export function renderStatus(report: StatusReport, palette: Palette): string {
     ['Applied', String(counts.applied + counts.edited)],
     [
       'Pending',
-      pending.length > 0 ? pending.map((one) => `${one.version}: ${one.count}`).join(', ') : 'nothing',
+      pending.length > 0 ? pending.map((one) => `${one.version}:\u00a0${one.count}`).join(', ') : 'nothing',
     ],
     ...troubles.map((state) => [capitalise(state), palette.notice(String(counts[state]))]),
     ['Last deploy', lastDeploy ? renderLastDeploy(lastDeploy) : 'none'],
     ['Lock', lock ? renderHolder(lock) : 'free'],
   ];
-  return renderTable(rows.map(([label = '', value = '']) => [palette.quiet(label), value]));
+  const shown = (value: string) => wrapText(value, statusWidth).replaceAll('\u00a0', ' ');
+  return renderTable(rows.map(([label = '', value = '']) => [palette.quiet(label), shown(value)]));
 }
 
 export function renderCheck(report: CheckReport, palette: Palette): string {
@@ -121,14 +163,19 @@ export function renderCheck(report: CheckReport, palette: Palette): string {
       renderTable(rows, [], 2),
     );
   }
+  if (report.result === 'integrity' && report.edited.length === 0) {
+    lines.push(`${palette.bad('Late')} ones break the strict order that was asked for.`);
+  }
   if (report.result === 'up-to-date')
     lines.push(`${palette.good('Up to date')}: the database is ${atVersion(report.version)}.`);
   return lines.join('\n');
 }
 
-export function renderBaseline({ recorded, dryRun, version }: BaselineReport, palette: Palette): string {
+export function renderBaseline(report: BaselineReport, palette: Palette): string {
+  const { recorded, dryRun, target, version } = report;
+  if (recorded.length === 0) return `Nothing to record: no alteration belongs to ${target}.`;
   const done = `${countOf(recorded.length)} as applied, without running ${recorded.length === 1 ? 'it' : 'them'}`;
-  if (dryRun) return `Would record ${done}. Nothing was changed.`;
+  if (dryRun) return `Would record ${done}:\n${renderPlanned(recorded)}\nNothing was changed.`;
   return `${palette.good('Recorded')} ${done}: the database is ${atVersion(version)}.`;
 }
 
@@ -155,7 +202,7 @@ export function renderDatabase({
   return `${database}${where} as ${role} (PostgreSQL ${serverVersion.split(' ')[0]})`;
 }
 
-/** `session 4711 ("alteration deploy latest" from 10.0.0.7, since 2026-11-22 08:00:00)`. */
+/** `session 4711 ("alteration deploy latest" from 10.0.0.7, connected since 2026-11-22 08:00:00 UTC)`. */
 export function renderHolder({
   pid,
   applicationName,
@@ -173,8 +220,14 @@ export function countOf(count: number): string {
   return count === 1 ? '1 alteration' : `${count} alterations`;
 }
 
+function statementsOf(count: number): string {
+  return count === 1 ? '1 statement' : `${count} statements`;
+}
+
 function renderMissing(missing: DeployReport['missing'], palette: Palette): string {
-  const names = missing.map(({ version, id, name }) => `  ${version}-${id}-${name}`).join('\n');
+  const names = missing
+    .map(({ version, id, name }) => `  ${renderVersionInFileName(version)}-${id}-${name}`)
+    .join('\n');
   return `${palette.notice('Applied, but the file is missing')}:\n${names}`;
 }
 
@@ -197,13 +250,13 @@ function paintState(state: Listed['state'], palette: Palette): string {
   return palette.notice(state);
 }
 
-/** `2026-11-22 08:00:00`, in UTC. */
+/** `2026-11-22 08:00:00 UTC`. */
 function renderMoment(iso: string): string {
-  return iso.slice(0, 19).replace('T', ' ');
+  return `${iso.slice(0, 19).replace('T', ' ')} UTC`;
 }
 
 function atVersion(version: string | null): string {
-  return version === null ? 'empty' : `at ${version}`;
+  return version === null ? 'at no version' : `at ${version}`;
 }
 
 function capitalise(text: string): string {

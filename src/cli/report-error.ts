@@ -60,8 +60,7 @@ export function renderError(error: unknown, folder: string, palette: Palette): s
     `${palette.bad('✖')} ${palette.strong(error.message)}`,
     ...error.problems.map((problem) => renderProblem(problem, error.message, folder, palette)),
     ...renderFailure(error, folder, palette),
-    ...(error.progress ? [renderProgress(error.progress)] : []),
-    ...(error.hint ? [error.hint] : []),
+    [error.hint, error.progress && renderProgress(error.progress)].filter(Boolean).join('\n'),
   ];
   return parts
     .filter(Boolean)
@@ -121,12 +120,14 @@ function renderPlace({ file, line, column }: Partial<Problem>, folder: string, p
 
 function renderProgress({ direction, done, remaining }: RunProgress): string {
   const verb = direction === 'up' ? 'applied' : 'rolled back';
-  const [first, ...later] = remaining;
-  const lines = [
-    `Done: ${countOf(done.length)} ${verb} before it.`,
-    ...(first && later.length > 0 ? [`Not done: ${first} and ${countOf(later.length)} after it.`] : []),
-  ];
-  return lines.join('\n');
+  const [, ...later] = remaining;
+  const before =
+    done.length > 0
+      ? `${countOf(done.length)} before it ${done.length === 1 ? 'is' : 'are'} ${verb}`
+      : `Nothing was ${verb} before it`;
+  const after =
+    later.length > 0 ? `; ${countOf(later.length)} after it ${later.length === 1 ? 'is' : 'are'} not` : '';
+  return `${before}${after}.`;
 }
 
 function indent(text: string): string {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { ConfigurationError, UsageError } from '../core/errors.ts';
 import { connectionStringFromEnvironment } from '../postgres/connection-string.ts';
 import type { RowOptions } from '../postgres/session.ts';
-import type { CommandName } from './commands.ts';
+import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
 import { renderCompletion } from './completion.ts';
 import { exitCodes } from './exit-code.ts';
 import type { Host } from './host.ts';
@@ -20,6 +20,7 @@ import {
   renderStatus,
 } from './render-reports.ts';
 import type { Settings } from './settings.ts';
+import { checkTargetArgument } from './target-argument.ts';
 
 /** All that a command works with. */
 export interface CommandContext {
@@ -75,7 +76,8 @@ const runs: Readonly<Record<CommandName, Run>> = {
     withDatabase(context, async (database) => {
       const { list } = await import('../operations/list.ts');
       const report = await list({ ...databaseOptions(context, database), pending: context.settings.pending });
-      return done(report, renderList(report, context.palette));
+      const { isTTY, columns } = context.host.stdout;
+      return done(report, renderList(report, context.palette, isTTY ? columns : undefined));
     }),
   status: (context) =>
     withDatabase(context, async (database) => {
@@ -131,7 +133,9 @@ const runs: Readonly<Record<CommandName, Run>> = {
   }),
 };
 
-export function runCommand(name: CommandName, context: CommandContext): Promise<Outcome> {
+export async function runCommand(name: CommandName, context: CommandContext): Promise<Outcome> {
+  const { argument }: CommandDefinition = commandDefinitions[name];
+  if (argument?.name === 'target' && context.argument !== undefined) checkTargetArgument(context.argument);
   return runs[name](context);
 }
 

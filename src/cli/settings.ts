@@ -35,15 +35,15 @@ const truths = new Map([
   ['', false],
 ]);
 
-const switchSchema = z
+const booleanSchema = z
   .union([z.boolean(), z.string()], { error: 'expected true or false' })
   .transform((value, context) => {
     const parsed = typeof value === 'string' ? truths.get(value.toLowerCase()) : value;
     if (parsed !== undefined) return parsed;
     context.addIssue({ code: 'custom', message: `"${value}" is neither true nor false` });
     return z.NEVER;
-  })
-  .default(false);
+  });
+const switchSchema = booleanSchema.default(false);
 
 const durationSchema = z
   .string({ error: 'expected a duration such as 500ms, 5s or 2m' })
@@ -72,7 +72,8 @@ function choiceSchema<const T extends readonly [string, ...string[]]>(words: T) 
 export const settingDefinitions = {
   dbUrl: {
     flag: '--db-url <url>',
-    description: 'the database: postgres://user:password@host:port/name, or embedded:<folder>',
+    description:
+      'the database: postgres://user:password@host:port/name or embedded:<folder>; without it the PG* variables',
     variables: ['DB_URL', 'DATABASE_URL'],
     inConfigFile: true,
     schema: textSchema.optional(),
@@ -177,7 +178,7 @@ export const settingDefinitions = {
     flag: '--no-color',
     description: 'no colours; NO_COLOR and FORCE_COLOR are heeded too',
     inConfigFile: false,
-    schema: switchSchema.optional(),
+    schema: booleanSchema.optional(),
   },
   envFile: {
     flag: '--env-file <file>',

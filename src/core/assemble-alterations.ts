@@ -39,19 +39,33 @@ function joinParts(id: string, parts: readonly Part[]): Alteration | Problem {
   const up = parts.find(({ part }) => part === 'up')?.alteration;
   const down = parts.find(({ part }) => part === 'down')?.alteration;
   if (parts.length > 2 || !up || !down) return doubleTimestamp(id, parts);
-  if (up.version !== down.version || up.name !== down.name) return doubleTimestamp(id, parts);
-  return { ...up, downFile: down.file };
+  return sameNamed(parts) ? { ...up, downFile: down.file } : unequalPair(up, down);
 }
 
 function missingUp(down: Alteration): Problem {
   return { file: down.file, message: `"${down.file}" has no .up.sql beside it; add it, or remove this one.` };
 }
 
+function unequalPair(up: Alteration, down: Alteration): Problem {
+  const message = `"${up.file}" and "${down.file}" have the timestamp ${up.id}, and differ in version or name; a pair has both in common.`;
+  return { file: up.file, message };
+}
+
 function doubleTimestamp(id: string, parts: readonly Part[]): Problem {
   const names = parts.map(({ alteration }) => `"${alteration.file}"`);
   const [last] = names.slice(-1);
-  const message = `The timestamp ${id} is the identity of one alteration, and it stands in ${names.slice(0, -1).join(', ')} and ${last}; give each its own.`;
+  const files = `${names.slice(0, -1).join(', ')} and ${last}`;
+  const message = sameNamed(parts)
+    ? `${files} are the same alteration; keep one of them, or an .up.sql with its .down.sql.`
+    : `${files} have the timestamp ${id}, which is the identity of one alteration; give each its own.`;
   return { file: parts[0]?.alteration.file ?? '', message };
+}
+
+function sameNamed([first, ...others]: readonly Part[]): boolean {
+  return others.every(
+    ({ alteration: { version, name } }) =>
+      version === first?.alteration.version && name === first.alteration.name,
+  );
 }
 
 function folderError(folder: string, problems: readonly Problem[]): FolderError {
@@ -59,9 +73,9 @@ function folderError(folder: string, problems: readonly Problem[]): FolderError 
   const message =
     problems.length === 1 && only
       ? only.message
-      : `${problems.length} names in "${folder}" cannot be alterations.`;
+      : `The file names in "${folder}" have ${problems.length} problems.`;
   return new FolderError(message, {
     problems: problems.length === 1 ? [] : problems,
-    hint: `Nothing was run. Rename the ${problems.length === 1 ? 'file' : 'files'} in "${folder}".`,
+    hint: `Nothing was run. The alterations folder is "${folder}".`,
   });
 }

@@ -13,7 +13,7 @@ const pattern = '<version>-<timestamp>-<name>.ts, .mts, .js, .mjs, .sql, or .up.
 
 /** Reads a file name. A name that looks like an alteration and is none is malformed, any other is `other`. */
 export function parseFileName(file: string): ParsedFileName {
-  if (/\.d\.m?ts$|\.map$/.test(file)) return { kind: 'other' };
+  if (/\.d\.[cm]?ts$|\.map$/.test(file)) return { kind: 'other' };
   const extension = [...sqlExtensions, ...moduleExtensions].find((candidate) => file.endsWith(candidate));
   if (!looksLikeAlteration(file, extension)) return { kind: 'other' };
   if (!extension) return malformed(`has an extension that no alteration has; expected ${pattern}`);
@@ -30,11 +30,7 @@ function parseStem(file: string, stem: string, extension: string): ParsedFileNam
   const version = parseVersionPart(versionText);
   if (version === undefined) return malformed(describeVersionProblem(versionText));
   const parsedId = parseAlterationId(timestamp);
-  if (!parsedId) {
-    return malformed(
-      `has "${timestamp}" where a timestamp belongs: unix seconds of at most 10 digits, optionally with a numeric suffix (1674032095.3)`,
-    );
-  }
+  if (!parsedId) return malformed(describeTimestampProblem(versionText, timestamp, words));
   const name = words.join('-');
   if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(name)) return malformed(describeNameProblem(name));
   const { seconds, suffix } = parsedId;
@@ -56,6 +52,16 @@ function describeVersionProblem(text: string): string {
       ? 'build metadata ("+") has no place in a file name'
       : 'expected semver with the "-" of a prerelease written "_" (1.0.0_beta.10), or "next"';
   return `has "${text}" where a version belongs; ${hint}`;
+}
+
+function describeTimestampProblem(version: string, timestamp: string, words: readonly string[]): string {
+  const [following = ''] = words;
+  if (/^[a-z]/i.test(timestamp) && parseAlterationId(following)) {
+    return `has a prerelease written with "-"; expected "_": ${version}_${timestamp}-${following}`;
+  }
+  const found =
+    timestamp === '' ? 'has no timestamp after the version' : `has "${timestamp}" where a timestamp belongs`;
+  return `${found}; expected unix seconds of at most 10 digits, optionally with a numeric suffix (1674032095.3)`;
 }
 
 function describeNameProblem(name: string): string {

@@ -19,7 +19,7 @@ export function parseScript(
   exported: unknown,
   names: readonly string[],
 ): { readonly script: AlterationScript } | { readonly reason: string } {
-  if (typeof exported !== 'object' || exported === null)
+  if (typeof exported !== 'object' || exported === null || Array.isArray(exported))
     return { reason: describeWrongExport(exported, names) };
   const wrong = phases.filter(
     (phase) => !isCallable(exported, phase) && property(exported, phase) !== undefined,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Alteration } from '../core/alteration.ts';
-import { type Problem, UnusableAlterationError } from '../core/errors.ts';
+import { AlterationError, type Problem, UnusableAlterationError } from '../core/errors.ts';
+import { orAborted } from '../core/or-aborted.ts';
 import { type AlterationScript, parseScript } from './alteration-script.ts';
 import { checksumAlteration, checksumSql, readAlterationFile } from './checksum.ts';
 import { excerptAt } from './excerpt.ts';
@@ -26,27 +27,36 @@ export interface LoadedSql {
   readonly down?: SqlScript;
 }
 
-/** Loads and checks alterations, without running them. Throws an UnusableAlterationError with every problem of all. */
+/**
+ * Loads and checks alterations, without running them. Throws an UnusableAlterationError with every problem of all.
+ * When `abandon` is aborted, the module under way fails with the signal's reason, and no other is loaded.
+ */
 export async function loadAlterations(
   folder: string,
   alterations: readonly Alteration[],
+  abandon?: AbortSignal,
 ): Promise<readonly LoadedAlteration[]> {
   const loaded: LoadedAlteration[] = [];
   const failures: UnusableAlterationError[] = [];
   for (const alteration of alterations) {
     try {
-      loaded.push(await loadAlteration(folder, alteration));
+      loaded.push(await loadAlteration(folder, alteration, abandon));
     } catch (error) {
       if (!(error instanceof UnusableAlterationError)) throw error;
       failures.push(error);
+      if (abandon?.aborted) break;
     }
   }
   if (failures.length > 0) throw joinFailures(failures);
   return loaded;
 }
 
-function loadAlteration(folder: string, alteration: Alteration): Promise<LoadedAlteration> {
-  return alteration.format === 'sql' ? loadSql(folder, alteration) : loadModule(folder, alteration);
+function loadAlteration(
+  folder: string,
+  alteration: Alteration,
+  abandon: AbortSignal | undefined,
+): Promise<LoadedAlteration> {
+  return alteration.format === 'sql' ? loadSql(folder, alteration) : loadModule(folder, alteration, abandon);
 }
 
 async function loadSql(folder: string, alteration: Alteration): Promise<LoadedSql> {
@@ -59,12 +69,16 @@ async function loadSql(folder: string, alteration: Alteration): Promise<LoadedSq
   return { kind: 'sql', alteration, checksum, up, down };
 }
 
-async function loadModule(folder: string, alteration: Alteration): Promise<LoadedModule> {
+async function loadModule(
+  folder: string,
+  alteration: Alteration,
+  abandon: AbortSignal | undefined,
+): Promise<LoadedModule> {
   const { file } = alteration;
   const checksum = await checksumAlteration(folder, alteration); // parses: a syntax error is told with its place
   const path = join(folder, file);
-  const exported = await importModule(path).catch(async (error: unknown) => {
-    throw await describeImportFailure(error, folder, file);
+  const exported = await orAborted(importModule(path), [abandon]).catch(async (error: unknown) => {
+    throw error instanceof AlterationError ? error : await describeImportFailure(error, folder, file);
   });
   const parsed = parseScript(exported.default, exported.names);
   if ('script' in parsed) return { kind: 'module', alteration, checksum, script: parsed.script };

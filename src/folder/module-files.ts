@@ -23,9 +23,9 @@ export async function resolveInside(
   specifier: string,
 ): Promise<string | undefined> {
   if (!isRelative(specifier)) return undefined;
-  const base = join(dirname(importer), specifier);
-  if (!isInside(folder, base)) return undefined;
-  for (const candidate of candidatesFor(base)) if (await isFile(candidate)) return candidate;
+  for (const candidate of candidatesFor(join(dirname(importer), specifier))) {
+    if (isInside(folder, candidate) && (await isFile(candidate))) return candidate;
+  }
   return undefined;
 }
 

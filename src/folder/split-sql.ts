@@ -2,7 +2,7 @@ import { type Problem, UnusableAlterationError } from '../core/errors.ts';
 import { placeAt, type TextPlace } from './excerpt.ts';
 import { blankPsqlSyntax } from './psql-syntax.ts';
 import { loadSqlParser, offsetOfCharacter, type ParsedStatement, type ParseSql } from './sql-parser.ts';
-import { explainRefusal, isRefusedInTransaction, kindOf } from './sql-rules.ts';
+import { concurrentIndexOf, explainRefusal, isRefusedInTransaction, kindOf } from './sql-rules.ts';
 import { type Finding, readSqlSettings, type SqlMode, type SqlSettings } from './sql-settings.ts';
 import { listStatementRanges, listTokens, normaliseText, summariseSql, type TextRange } from './sql-text.ts';
 
@@ -20,6 +20,8 @@ export interface SqlStatement {
   readonly summary: string;
   /** Whether PostgreSQL refuses it inside a transaction block, as far as the statement itself tells. */
   readonly refusesTransaction: boolean;
+  /** Name of the index that it creates concurrently, with its schema where that is said. */
+  readonly concurrentIndex?: readonly string[];
 }
 
 /** A `.sql` alteration, ready to run. */
@@ -154,6 +156,7 @@ function describeStatements(text: string, statements: Reading['statements']): re
   return statements.map(({ start, end, node }) => {
     line += text.slice(counted, start).split('\n').length - 1;
     counted = start;
+    const concurrentIndex = node && concurrentIndexOf(node);
     return {
       text: text.slice(start, end),
       offset: start,
@@ -161,6 +164,7 @@ function describeStatements(text: string, statements: Reading['statements']): re
       kind: node ? kindOf(node) : 'unparsed',
       summary: summariseSql(text.slice(start, end)),
       refusesTransaction: node !== undefined && isRefusedInTransaction(node),
+      ...(concurrentIndex ? { concurrentIndex } : {}),
     };
   });
 }

@@ -17,6 +17,14 @@ export function isRefusedInTransaction(node: Node): boolean {
   return nameBy(refusedInTransaction, node) !== undefined;
 }
 
+/** Name of the index that the statement creates concurrently, with its schema where that is said. */
+export function concurrentIndexOf(node: Node): readonly string[] | undefined {
+  if (!('IndexStmt' in node)) return undefined;
+  const { concurrent, idxname, relation } = node.IndexStmt;
+  if (concurrent !== true || idxname === undefined) return undefined;
+  return relation?.schemaname === undefined ? [idxname] : [relation.schemaname, idxname];
+}
+
 /** Why a statement cannot stand in a file of that mode, as a sentence with what to do; undefined if it can. */
 export function explainRefusal(node: Node, text: string, mode: SqlMode): string | undefined {
   if ('CopyStmt' in node) return explainCopy(node.CopyStmt);

@@ -1,8 +1,10 @@
 import { EditedError } from '../core/errors.ts';
+import type { HistoryRow } from '../core/history.ts';
 import { digest } from '../folder/checksum.ts';
 import type { LoadedModule, LoadedSql } from '../folder/load-alterations.ts';
 import type { SqlStatement } from '../folder/split-sql.ts';
 import { type Record, recordApplied, recordStarted } from '../postgres/history-table.ts';
+import { dropInvalidIndex } from '../postgres/invalid-index.ts';
 import { rawQuery } from '../postgres/query.ts';
 import { describeFailure } from './describe-failure.ts';
 import type { ExecutableStep, RunContext } from './execute-plan.ts';
@@ -13,7 +15,7 @@ export async function applyAlteration(step: ExecutableStep, context: RunContext)
   const { loaded } = step;
   if (loaded.kind === 'module') return applyModule(loaded, context);
   if (loaded.up.mode === 'transaction') return applySql(loaded, context);
-  return applyStatements(loaded, step.started?.statementDigests ?? [], context);
+  return applyStatements(loaded, step.started, context);
 }
 
 async function applyModule(loaded: LoadedModule, context: RunContext): Promise<void> {
@@ -41,20 +43,24 @@ async function applySql(loaded: LoadedSql, context: RunContext): Promise<void> {
 /** Runs a no-transaction file statement by statement, and writes down how far it is before each next one. */
 async function applyStatements(
   loaded: LoadedSql,
-  done: readonly string[],
+  started: HistoryRow | undefined,
   context: RunContext,
 ): Promise<void> {
   const { alteration, up } = loaded;
+  const done = started?.statementDigests ?? [];
   const digests = up.statements.map(({ text }) => digest(text));
   refuseEditedDone(alteration.file, digests, done);
   const start = performance.now();
   await journal(loaded, digests.slice(0, done.length), start, context);
+  await repeatSettings(up.statements.slice(0, done.length), context);
   for (const [index, statement] of up.statements.entries()) {
     if (index < done.length) continue;
     const { summary } = statement;
     const total = up.statements.length;
     context.report({ type: 'statement', alteration: alteration.file, index: index + 1, total, summary });
+    const leftOver = started && index === done.length ? statement.concurrentIndex : undefined;
     try {
+      if (leftOver) await dropInvalidIndex(context.session.connection, leftOver);
       await runJournalled(loaded, statement, digests.slice(0, index + 1), start, context);
     } catch (error) {
       throw describeFailure(error, {
@@ -71,6 +77,13 @@ async function applyStatements(
     context.origin,
   );
   await context.session.reset();
+}
+
+/** What an earlier session was set to by the statements that are done holds for those that follow too. */
+async function repeatSettings(done: readonly SqlStatement[], { session }: RunContext): Promise<void> {
+  for (const { kind, text } of done) {
+    if (kind === 'VariableSetStmt') await session.connection.query(rawQuery(text));
+  }
 }
 
 /** A statement that may run in a transaction shares it with its entry in the journal, and so is never done twice. */

@@ -1,12 +1,13 @@
 import type { Renaming } from '../core/history.ts';
 import { currentVersion, type DeployPlan, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
-import { type LoadedAlteration, loadAlterations } from '../folder/load-alterations.ts';
+import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/history-table.ts';
 import { lockKey, withLock } from '../postgres/lock.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
 import { refuseEdited, refuseLate } from './integrity.ts';
+import { loadScripts } from './load-scripts.ts';
 import { defaultLockWaitMs, newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type DeployReport, reportVersion } from './reports.ts';
 import {
@@ -94,9 +95,10 @@ async function deployUnderLock(
   report: (event: RunEvent) => void,
 ): Promise<Outcome> {
   requireWritable(snapshot);
-  const loaded = await loadAlterations(
-    snapshot.folder,
+  const loaded = await loadScripts(
+    snapshot,
     decision.plan.steps.map(({ alteration }) => alteration),
+    options.abandon,
   );
   const lockOptions = {
     waitMs: options.lockWaitMs ?? defaultLockWaitMs,
@@ -121,7 +123,7 @@ async function executeDecision(
   const { session, folder, historyTable } = snapshot;
   const { plan } = decision;
   if (isNothing(decision)) return { decision, snapshot, finished: [], deployId: null };
-  const steps = await loadSteps(plan, loadedBefore, folder);
+  const steps = await loadSteps(plan, loadedBefore, snapshot, abandon);
   await prepareHistory(snapshot, decision, report);
   const late = plan.steps.filter((step) => step.late).length;
   report({ type: 'planned', direction: 'up', total: steps.length, late });
@@ -139,10 +141,15 @@ async function executeDecision(
 }
 
 /** Another instance may have rolled back while this one waited: what is pending now is loaded now. */
-async function loadSteps(plan: DeployPlan, loadedBefore: readonly LoadedAlteration[], folder: string) {
+async function loadSteps(
+  plan: DeployPlan,
+  loadedBefore: readonly LoadedAlteration[],
+  snapshot: Snapshot,
+  abandon: AbortSignal | undefined,
+) {
   const known = new Map(loadedBefore.map((loaded) => [loaded.alteration.id, loaded]));
   const unknown = plan.steps.map(({ alteration }) => alteration).filter(({ id }) => !known.has(id));
-  for (const loaded of await loadAlterations(folder, unknown)) known.set(loaded.alteration.id, loaded);
+  for (const loaded of await loadScripts(snapshot, unknown, abandon)) known.set(loaded.alteration.id, loaded);
   return plan.steps.flatMap((step) => {
     const loaded = known.get(step.alteration.id);
     return loaded ? [{ ...step, loaded }] : [];

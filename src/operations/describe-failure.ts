@@ -36,33 +36,45 @@ export interface FailureSetting {
 export function describeFailure(error: unknown, setting: FailureSetting): AlterationError {
   if (setting.session.lost.aborted || isSessionLoss(error)) return describeLoss(error, setting);
   if (error instanceof AlterationError && !error.code.startsWith('usage')) return error;
-  const query = setting.failedQueries?.get(error);
   const found = findDatabaseFailure(error);
+  const swallowed = findSwallowed(found, setting);
+  const query = setting.failedQueries?.get(swallowed ?? error);
   const statement = setting.sql?.statement.text ?? query?.text;
   const database = found && { ...found, ...(statement ? { statement } : {}) };
   const options = {
     alteration: setting.alteration,
     phase: setting.phase,
-    place: findFailurePlace(error, database, setting),
+    place: findFailurePlace(swallowed ?? error, database, setting),
     database,
     hint: describeRemedy(error, database, setting),
     cause: error,
   };
-  const message = describeMessage(error, database, setting);
+  const message = describeMessage(error, database, setting, swallowed);
   if (setting.transaction === 'inside') return new AlterationFailedError(message, options);
   const { statements } = setting;
   return new AlterationHalfDoneError(message, statements ? { ...options, statements } : options);
+}
+
+/** The error of a query that the script went on after: the last one that was not a consequence of it. */
+function findSwallowed(
+  database: DatabaseFailure | undefined,
+  { stage, failedQueries = new Map() }: FailureSetting,
+): unknown {
+  if (stage !== 'record' || database?.sqlState !== '25P02') return undefined;
+  return [...failedQueries.keys()].findLast((error) => findDatabaseFailure(error)?.sqlState !== '25P02');
 }
 
 function describeMessage(
   error: unknown,
   database: DatabaseFailure | undefined,
   setting: FailureSetting,
+  swallowed: unknown,
 ): string {
   const { alteration, phase, stage } = setting;
   const where = phase === 'up' ? '' : ` in ${phase}`;
   if (stage === 'record' && database?.sqlState === '25P02') {
-    return `"${alteration}" failed${where}: it went on after one of its statements had failed, and PostgreSQL had given up the transaction.`;
+    const reason = swallowed === undefined ? '' : ` (${findMessage(swallowed)})`;
+    return `"${alteration}" failed${where}: it went on after one of its statements had failed${reason}, and PostgreSQL had given up the transaction.`;
   }
   if (!(error instanceof Error)) {
     return `"${alteration}" failed${where}: it threw ${describeThrown(error)}, which is not an Error.`;
@@ -86,9 +98,9 @@ function describeRemedy(
   if (transaction === 'inside') {
     const own = error instanceof AlterationError && error.hint ? ` ${error.hint}` : '';
     if (stage === 'record' && database?.sqlState === '25P02') {
-      return 'It was rolled back. Let errors out of the script, or put what may fail into connection.transaction(…).';
+      return 'It was rolled back: nothing of it stays. Let errors out of the script, or put what may fail into connection.transaction(…).';
     }
-    return `It was rolled back.${own}`;
+    return `It was rolled back: nothing of it stays.${own || ' Mend it and run again; that goes on from here.'}`;
   }
   if (statements && phase === 'up') {
     return `It runs outside a transaction: ${statements.done} of its ${statements.total} statements are done and stay. Mend what failed; the next deploy goes on with statement ${statements.done + 1}.`;

@@ -1,5 +1,5 @@
 import type { Alteration } from '../core/alteration.ts';
-import { AlterationError, StoppedError } from '../core/errors.ts';
+import { AlterationError, AlterationFailedError, StoppedError } from '../core/errors.ts';
 import type { HistoryRow } from '../core/history.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import type { HistoryTable, Origin } from '../postgres/history-table.ts';
@@ -40,20 +40,30 @@ export async function executePlan(
   context: RunContext,
 ): Promise<readonly FinishedStep[]> {
   const finished: FinishedStep[] = [];
+  const cut = () => cutSession(context);
+  context.abandon?.addEventListener('abort', cut);
   try {
     for (const [index, step] of steps.entries()) {
-      throwIfStopped(context.stop);
+      throwIfStopped(context, finished.at(-1));
       const at = { index: index + 1, total: steps.length };
       finished.push(await executeStep(direction, step, at, context));
     }
     return finished;
-  } catch (error) {
+  } catch (raised) {
+    const error = context.abandon?.reason instanceof StoppedError ? context.abandon.reason : raised;
     const remaining = steps.slice(finished.length).map(({ loaded }) => loaded.alteration.file);
     if (error instanceof AlterationError) {
       error.progress = { direction, done: finished.map(({ alteration }) => alteration.file), remaining };
     }
     throw error;
+  } finally {
+    context.abandon?.removeEventListener('abort', cut);
   }
+}
+
+/** The second request to stop does not wait for the statement under way: the server rolls it back. */
+function cutSession({ abandon, session }: RunContext): void {
+  if (abandon?.reason instanceof StoppedError) session.cut();
 }
 
 async function executeStep(
@@ -73,7 +83,15 @@ async function executeStep(
   return { alteration, late: step.late, durationMs };
 }
 
-function throwIfStopped(stop: AbortSignal | undefined): void {
-  if (!stop?.aborted) return;
-  throw stop.reason instanceof Error ? stop.reason : new StoppedError('a request to stop');
+function throwIfStopped({ stop, abandon }: RunContext, last: FinishedStep | undefined): void {
+  if (stop?.aborted) throw stop.reason instanceof Error ? stop.reason : new StoppedError('a request to stop');
+  if (!abandon?.aborted || !last) return;
+  const { file } = last.alteration;
+  const reason = abandon.reason instanceof Error ? abandon.reason.message : String(abandon.reason);
+  throw new AlterationFailedError(`"${file}" left something running that failed after its end: ${reason}.`, {
+    alteration: file,
+    phase: 'up',
+    hint: 'It is applied. Let its functions await all that they begin.',
+    cause: abandon.reason,
+  });
 }

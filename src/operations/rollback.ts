@@ -1,12 +1,13 @@
 import { type Problem, RollbackRefusedError } from '../core/errors.ts';
 import { currentVersion, planRollback, type RollbackPlan } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
-import { type LoadedAlteration, loadAlterations } from '../folder/load-alterations.ts';
+import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import { upgradeHistoryTable } from '../postgres/history-table.ts';
 import { lockKey, withLock } from '../postgres/lock.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
 import { refuseEdited } from './integrity.ts';
+import { loadScripts } from './load-scripts.ts';
 import { defaultLockWaitMs, newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type RollbackReport, reportVersion } from './reports.ts';
 import {
@@ -56,13 +57,14 @@ interface Prepared {
 async function prepareRollback(
   snapshot: Snapshot,
   plan: RollbackPlan,
-  { allowEdited }: RollbackOptions,
+  { allowEdited, abandon }: RollbackOptions,
 ): Promise<Prepared> {
   const affected = new Set(plan.steps.map(({ alteration: { id } }) => id));
   if (!allowEdited) refuseEdited(snapshot.edited.filter(({ alteration: { id } }) => affected.has(id)));
-  const loaded = await loadAlterations(
-    snapshot.folder,
+  const loaded = await loadScripts(
+    snapshot,
     plan.steps.map(({ alteration }) => alteration),
+    abandon,
   );
   refuseImpossible(plan, loaded);
   return { plan, loaded };

@@ -1,4 +1,5 @@
 import type { DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
+import { orAborted } from '../core/or-aborted.ts';
 import { splitStatements } from '../folder/split-sql.ts';
 import {
   type FailedQuery,
@@ -44,24 +45,8 @@ export async function runPhase<C extends Connection>(
     await orAborted(work, [abandon, session.lost]);
   } catch (error) {
     await script.abandon();
-    throw error;
+    throw error ?? new Error(`it threw ${error}, which is not an Error`); // slonik reads fields of what is thrown
   } finally {
     session.holdProcess(true);
-  }
-}
-
-/** The work's outcome, or the reason of the first signal that is aborted before. */
-async function orAborted(work: Promise<void>, signals: readonly (AbortSignal | undefined)[]): Promise<void> {
-  const aborted = Promise.withResolvers<never>();
-  const listeners = signals.map((signal) => {
-    const onAbort = () => aborted.reject(signal?.reason);
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort);
-    return () => signal?.removeEventListener('abort', onAbort);
-  });
-  try {
-    await Promise.race([work, aborted.promise]);
-  } finally {
-    for (const remove of listeners) remove();
   }
 }

@@ -99,8 +99,15 @@ async function addParsers(
     const oids = builtInOids[name] ?? found[name];
     if (!oids) continue; // an extension's type that only a later alteration creates
     parsers.set(oids[0], parse);
-    parsers.set(oids[1], (text) => pg.types.arrayParser(text, parse));
+    parsers.set(oids[1], (text) => parseEntries(parseTextArray(text), parse));
   }
+}
+
+const parseTextArray = nativeParser(1009, 'text');
+
+function parseEntries(value: unknown, parse: Parser): unknown {
+  if (Array.isArray(value)) return value.map((entry) => parseEntries(entry, parse));
+  return typeof value === 'string' ? parse(value) : value;
 }
 
 async function lookUpOids(client: pg.Client, names: readonly string[]) {

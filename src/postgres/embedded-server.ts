@@ -95,10 +95,18 @@ export async function withEmbeddedServer<T>(
   try {
     options.signal?.throwIfAborted();
     const address = `127.0.0.1:${visit.session.port}`;
+    // The work alone decides how long the process lives: a session that only waits must not keep it up.
+    holdProcess(visit.session, 'release');
     return await work({ connectionString: `postgres://postgres:${cluster.password}@${address}/postgres` });
   } finally {
+    holdProcess(visit.session, 'hold');
     await leaveServer(cluster, visit);
   }
+}
+
+function holdProcess(session: Client, mode: 'hold' | 'release'): void {
+  const { ref, unref } = session as unknown as Record<'ref' | 'unref', () => void>; // missing in node-postgres's types
+  (mode === 'hold' ? ref : unref).call(session);
 }
 
 /** Becomes a user of the server, which is started unless it runs. */

@@ -7,13 +7,14 @@ import type { HistoryTable } from './history-table.ts';
 import { type Queryable, readDocument } from './query.ts';
 
 const pollMs = 100;
+const reportEveryMs = 5_000;
 
 export interface LockOptions {
   /** How long to wait for another holder, in milliseconds. */
   readonly waitMs: number;
   /** Aborted when the run is to stop; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
-  /** Called when the lock is not free, then about every two seconds. */
+  /** Called when the lock is not free, then every few seconds. */
   readonly onWait?: (wait: { holder: LockHolder | undefined; waitedMs: number }) => void;
 }
 
@@ -71,7 +72,7 @@ async function acquireLock(connection: Queryable, key: bigint, options: LockOpti
     if (waitedMs >= options.waitMs) throw await lockHeld(connection, key, waitedMs);
     if (waitedMs >= reportAtMs) {
       options.onWait?.({ holder: await readLockHolder(connection, key), waitedMs });
-      reportAtMs = waitedMs + 2_000;
+      reportAtMs = waitedMs + reportEveryMs;
     }
     await pauseBetweenPolls(options.signal);
   }

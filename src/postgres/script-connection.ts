@@ -1,3 +1,4 @@
+import { setImmediate as promiseChains } from 'node:timers/promises';
 import type {
   DatabasePoolConnection,
   DatabaseTransactionConnection,
@@ -62,7 +63,8 @@ export function openScriptConnection<C extends Connection>(
 ): ScriptConnection<C> {
   let closed = false;
   let last: Promise<unknown> = Promise.resolve();
-  const nestings = new Map<ScriptConnection<Connection>, Promise<unknown>>();
+  const nestings = new Set<Promise<unknown>>();
+  const nestedScripts = new Set<ScriptConnection<Connection>>();
   const requireOpen = () => {
     if (closed)
       throw new UsageError('The alteration is over, and its connection with it; await every query.');
@@ -79,11 +81,13 @@ export function openScriptConnection<C extends Connection>(
   const transaction = async (handler: NestedHandler) => {
     requireOpen();
     const nesting = whileActive(options, () =>
-      inner.transaction((nested) =>
-        runNested(nested, handler, options, (script) => nestings.set(script, nesting)),
-      ),
+      inner.transaction(async (nested) => {
+        requireOpen(); // it may be over since the savepoint was asked for
+        return runNested(nested, handler, options, nestedScripts);
+      }),
     );
-    return nesting;
+    nestings.add(nesting);
+    return nesting.finally(() => nestings.delete(nesting));
   };
   const methods = Object.fromEntries(
     queryMethods.map((name) => [name, (token: unknown) => run(name, token)]),
@@ -91,17 +95,17 @@ export function openScriptConnection<C extends Connection>(
   return {
     connection: { ...methods, transaction } as unknown as C, // slonik's own methods, by their names
     finish: async () => {
-      await Promise.allSettled(nestings.values());
       let waited: unknown;
-      while (waited !== last) {
+      while (waited !== last || nestings.size > 0) {
         waited = last;
-        await last;
+        await Promise.allSettled([last, ...nestings]);
+        await promiseChains(); // what goes on after a query may make another one
       }
       closed = true;
     },
     abandon: async () => {
       closed = true;
-      await Promise.all([...nestings.keys()].map((nested) => nested.abandon()));
+      await Promise.all([...nestedScripts].map((nested) => nested.abandon()));
       await last;
     },
   };
@@ -111,10 +115,10 @@ async function runNested(
   nested: DatabaseTransactionConnection,
   handler: NestedHandler,
   options: ScriptConnectionOptions,
-  onOpen: (script: ScriptConnection<Connection>) => void,
+  open: Set<ScriptConnection<Connection>>,
 ): Promise<unknown> {
   const script = openScriptConnection(nested, options);
-  onOpen(script);
+  open.add(script);
   options.onActivity(-1); // the savepoint is set; what the handler does beside its queries is not the database's
   try {
     const result = await handler(script.connection);
@@ -124,6 +128,7 @@ async function runNested(
     await script.abandon();
     throw error;
   } finally {
+    open.delete(script);
     options.onActivity(1);
   }
 }

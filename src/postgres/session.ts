@@ -262,6 +262,13 @@ function sessionLost(error: unknown): SessionLostError {
 const unreachableCodes =
   /^(?:ECONN|EHOST|ENET|ENOTFOUND$|EAI_|ETIMEDOUT$|EPIPE$|ENOENT$|EACCES$|57P0[1-5]$|53300$|08)/;
 
+const reasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'the host name is not known',
+  EAI_AGAIN: 'the host name cannot be looked up',
+  ETIMEDOUT: 'it does not answer',
+};
+
 function describeConnectFailure(error: unknown, address: Address | undefined): unknown {
   if (error instanceof AlterationError) return error;
   const code = findErrorCode(error) ?? '';
@@ -269,7 +276,8 @@ function describeConnectFailure(error: unknown, address: Address | undefined): u
   const where = address ? `${address.host}:${address.port}` : 'the given pool';
   const timedOut = /timeout|terminated/i.test(message);
   if (unreachableCodes.test(code) || (code === '' && timedOut)) {
-    return new DatabaseUnreachableError(`The database at ${where} cannot be reached: ${message}.`, {
+    const reason = reasons[code] ? `${reasons[code]} (${code})` : message;
+    return new DatabaseUnreachableError(`The database at ${where} cannot be reached: ${reason}.`, {
       hint: 'Nothing was changed. Is the server running, and are host and port right?',
       cause: error,
     });

@@ -72,7 +72,8 @@ const sources: Files = {
 
     export { Mixed, Helper as Renamed } from './utils/tables.js';
     export { AlterationScript } from './utils/types.js';
-    export { Other, default as Main } from './utils/local.js';
+    export { Other, default as Main, Hidden, AlsoHidden } from './utils/local.js';
+    export { default as MainType } from './utils/types.js';
     export type { Name } from './utils/types.js';
     export { Local, Helper };
     export { T as Again, v as alsoAgain };
@@ -97,6 +98,9 @@ const sources: Files = {
     export { Local, Alias as Other };
     interface Main {}
     export default Main;
+    class Hidden {}
+    export type { Hidden };
+    export { type Hidden as AlsoHidden };
   `,
   'enums.ts': `
     import { v } from './utils/deep.js';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UnusableAlterationError } from '../../src/core/errors.ts';
 import { checksumModule } from '../../src/folder/module-checksum.ts';
-import { checksumOf, type Files, withFolder } from '../support/module-folder.ts';
+import { checksumOf, withFolder } from '../support/module-folder.ts';
 
 const checksumOfTs = (source: string) => checksumOf({ 'a.ts': source });
 const checksumOfJs = (source: string) => checksumOf({ 'a.js': source });
@@ -49,6 +49,13 @@ describe('the checksum of a module', () => {
     ['quotes around the key of a class', `class A { 'a' = 1; 'b'() {} }`, 'class A { a = 1; b() {} }'],
     ['shorthand properties', 'f({ a: a, b })', 'f({ a, b: b })'],
     ['shorthand patterns', 'const { a: a, b = 1 } = c;', 'const { a, b: b = 1 } = c;'],
+    ['a prototype that is a property', 'f({ __proto__ })', `f({ ['__proto__']: __proto__ })`],
+    [
+      'quotes around the key of an import attribute',
+      `import 'x' with { 'type': 'json' }`,
+      `import 'x' with { type: 'json' }`,
+    ],
+    ['quotes around the key of an accessor', `class A { accessor 'a' = 1 }`, 'class A { accessor a = 1 }'],
     ['use strict', `'use strict';\nfunction f() { 'use strict'; }`, 'function f() {}'],
     [
       'the order of names in an import',
@@ -126,7 +133,11 @@ describe('the checksum of a module', () => {
       'class A extends B<C> implements D, E { private readonly a = 1; declare b: 1; c?: 1; d!: 1; [k: string]: any; public override e?(): void; protected static f(): 1 {} }',
       'class A extends B { a = 1; c; d; static f() {} }',
     ],
-    ['this parameters', 'function f(this: A, b: B) {}', 'function f(b) {}'],
+    [
+      'this parameters',
+      'function f(this: A, b: B) {} f(function (this: A) {}, { g(this: A) {} }); class C { h(this: A) {} #i(this: A) {} }',
+      'function f(b) {} f(function () {}, { g() {} }); class C { h() {} #i() {} }',
+    ],
     [
       'type-only imports',
       `import type A from 'x'; import type { B } from 'y'; import { type C, d } from 'z'; import type E = require('e'); d()`,
@@ -145,6 +156,22 @@ describe('the checksum of a module', () => {
     ],
     ['exports of local types', 'interface A {} type B = 1; export { A, B }; export default A;', ''],
     ['exports of imported types', `import type { A } from 'x'; export { A };`, ''],
+    [
+      'exports of what only the types are',
+      `import { type A } from 'x'; import type B = require('y'); export { A, B };`,
+      '',
+    ],
+    [
+      'types beside values of the same name',
+      'interface A {} const A = 1; export { A };',
+      'const A = 1; export { A };',
+    ],
+    ['a declaration beside a type', 'interface A {} declare const A: A; export { A };', 'export { A };'],
+    [
+      'a value that is exported as a type',
+      `import { A } from 'x'; export { type A }; A();`,
+      `import { A } from 'x'; A();`,
+    ],
     ['a namespace of types', 'namespace A { export type B = 1; namespace C { interface D {} } }', ''],
     ['a namespace export for browsers', 'export as namespace A; f()', 'f()'],
     [
@@ -158,6 +185,22 @@ describe('the checksum of a module', () => {
       `export var A; (function (A) {
         A[A["B"] = 0] = "B"; A[A["C"] = 2] = "C"; A["D"] = "d"; A[A["E"] = f(A.B)] = "E"; A["F"] = \`f\${g}\`;
       })(A || (A = {}));`,
+    ],
+    [
+      'enums whose values cannot be told',
+      'enum A { B = "b", C, D = "d" + f(), E = 1 + f(), F = -f(), G = +"1", H = A[B], I = f().B, J = A?.B }',
+      `var A; (function (A) {
+        A["B"] = "b"; A[A["C"] = void 0] = "C"; A["D"] = "d" + f(); A[A["E"] = 1 + f()] = "E"; A[A["F"] = -f()] = "F";
+        A[A["G"] = +"1"] = "G"; A[A["H"] = A[A.B]] = "H"; A[A["I"] = f().B] = "I"; A[A["J"] = A?.B] = "J";
+      })(A || (A = {}));`,
+    ],
+    [
+      'enums that mention hidden names',
+      'const a = 1; f((a) => { enum B { C = a } }); f(function (a) { enum B { C = a } }); f({ g({ a }) { enum B { C = a } } });',
+      `const a = 1;
+       f((a) => { let B; (function (B) { B[B["C"] = a] = "C"; })(B || (B = {})); });
+       f(function (a) { let B; (function (B) { B[B["C"] = a] = "C"; })(B || (B = {})); });
+       f({ g({ a }) { let B; (function (B) { B[B["C"] = a] = "C"; })(B || (B = {})); } });`,
     ],
     [
       'parameter properties, which become what tsc makes of them',
@@ -198,6 +241,12 @@ describe('the checksum of a module', () => {
     ['the end of an optional chain', 'a?.b.c', '(a?.b).c'],
     ['an optional step', 'a?.b', 'a.b'],
     ['an optional call', 'a?.()', 'a()'],
+    ['an optional step that is not the first', 'a?.b?.c', 'a?.b.c'],
+    ['an optional call that is not the first', 'a?.b?.()', 'a?.b()'],
+    ['a text that looks like a path', `f('./a.js')`, `f('./a.ts')`],
+    ['what is required', 'require(a)', 'require(b)'],
+    ['what is imported by a name', 'import(a)', 'import(b)'],
+    ['what is imported by a template', `import(\`./\${a}.js\`)`, `import(\`./\${b}.js\`)`],
     ['new', 'new A()', 'A()'],
     ['spread', 'f(...a)', 'f(a)'],
     ['a computed key', 'f({ [a]: 1 })', 'f({ a: 1 })'],
@@ -245,125 +294,6 @@ describe('the checksum of a module', () => {
     ['an accessor', 'class A { accessor b = 1 }', 'class A { b = 1 }'],
   ])('changes with %s', async (_, left, right) => {
     expect(await checksumOfTs(left)).not.toBe(await checksumOfTs(right));
-  });
-});
-
-describe('the files that a module imports', () => {
-  const main = `import { help } from './utils/help.js';\nexport default { up: help };`;
-
-  it.each<[string, Files]>([
-    ['an import', { 'a.ts': `import { help } from './help.js'; help();`, 'help.ts': '#' }],
-    ['an import for its effect', { 'a.ts': `import './help.js';`, 'help.ts': '#' }],
-    ['a dynamic import', { 'a.ts': `await import('./help.js');`, 'help.ts': '#' }],
-    ['a dynamic import of a template', { 'a.ts': 'await import(`./help.js`);', 'help.ts': '#' }],
-    ['a re-export', { 'a.ts': `export { help } from './help.js';`, 'help.ts': '#' }],
-    ['a re-export of everything', { 'a.ts': `export * from './help.js';`, 'help.ts': '#' }],
-    ['require', { 'a.js': `require('./help').help();`, 'help.js': '#' }],
-    ['import = require', { 'a.ts': `import help = require('./help.js'); help();`, 'help.ts': '#' }],
-    [
-      'an import of an import',
-      { 'a.ts': `import './b.js';`, 'b.ts': `import './c/help.js'`, 'c/help.ts': '#' },
-    ],
-    ['an .mts file', { 'a.ts': `import './help.js';`, 'help.mts': '#' }],
-    ['an .mjs specifier', { 'a.mts': `import './help.mjs';`, 'help.mts': '#' }],
-    ['a .ts specifier', { 'a.ts': `import './help.ts';`, 'help.ts': '#' }],
-    ['no extension', { 'a.ts': `import './help';`, 'help.ts': '#' }],
-    ['no extension, and JavaScript', { 'a.ts': `import './help';`, 'help.js': '#' }],
-    ['a dot in the name', { 'a.ts': `import './help.v1';`, 'help.v1.ts': '#' }],
-    ['a folder', { 'a.ts': `import './help';`, 'help/index.ts': '#' }],
-    ['the folder itself', { 'b/a.ts': `import '..';`, 'index.ts': '#' }],
-    [
-      'JSON',
-      { 'a.ts': `import data from './data.json' with { type: 'json' }; f(data);`, 'data.json': '["#"]' },
-    ],
-    ['another kind of file', { 'a.ts': `import './data.wasm';`, 'data.wasm': '#' }],
-  ])('count: %s', async (_, files) => {
-    const withHelp = (help: string) =>
-      Object.fromEntries(Object.entries(files).map(([name, text]) => [name, text.replace('#', help)]));
-
-    const [one, same, other] = await Promise.all([
-      checksumOf(withHelp('f(1)')),
-      checksumOf(withHelp('f(1)')),
-      checksumOf(withHelp('f(2)')),
-    ]);
-
-    expect(one).toBe(same);
-    expect(one).not.toBe(other);
-  });
-
-  it.each<[string, Files]>([
-    ['as JavaScript', { 'a.js': main, 'utils/help.js': 'export const help = () => 1;' }],
-    [
-      'without an extension',
-      { 'a.ts': main.replace('.js', ''), 'utils/help.ts': 'export const help = () => 1;' },
-    ],
-    [
-      'with the extension of the file',
-      { 'a.ts': main.replace('.js', '.ts'), 'utils/help.ts': 'export const help = () => 1;' },
-    ],
-    ['formatted', { 'a.ts': main, 'utils/help.ts': 'export const help: () => number = ( ) => (1) // one' }],
-    [
-      'elsewhere',
-      { 'a.ts': main.replace('utils', 'tools'), 'tools/help.ts': 'export const help = () => 1;' },
-    ],
-  ])('are the same %s', async (_, files) => {
-    const original = { 'a.ts': main, 'utils/help.ts': 'export const help = () => 1;' };
-
-    expect(await checksumOf(files)).toBe(await checksumOf(original));
-  });
-
-  it('may import each other', async () => {
-    const cycle = (value: number) => ({
-      'a.ts': `import { b } from './b.js'; export const a = 1; b();`,
-      'b.ts': `import { a } from './a.js'; export const b = () => a + ${value};`,
-    });
-
-    expect(await checksumOf(cycle(1))).toBe(await checksumOf(cycle(1)));
-    expect(await checksumOf(cycle(1))).not.toBe(await checksumOf(cycle(2)));
-  });
-
-  it('are told apart when their code is the same', async () => {
-    const files = { 'b.ts': 'f()', 'c.ts': 'f()' };
-
-    const twice = await checksumOf({ 'a.ts': `import './b.js'; import './c.js';`, ...files });
-
-    expect(twice).not.toBe(await checksumOf({ 'a.ts': `import './b.js'; import './b.js';`, ...files }));
-  });
-
-  it.each<[string, string, string]>([
-    ['types', `import type { A } from './b.js'; import { B } from './b.js'; const c: B = 1;`, 'b.ts'],
-    [
-      'a type that is exported again',
-      `export { A } from './b.js'; import { B } from './b.js'; export { B };`,
-      'b.ts',
-    ],
-    ['types through another file', `export { A } from './c.js';`, 'b.ts'],
-    ['a package', `import { A } from 'b'; A();`, 'b.ts'],
-    ['a comment', `// import './b.js'`, 'b.ts'],
-  ])('do not count for %s', async (_, source, changed) => {
-    const files = {
-      'a.ts': source,
-      'b.ts': 'export type A = 1; export interface B {}',
-      'c.ts': `export * from './b.js';`,
-    };
-
-    expect(await checksumOf(files)).toBe(await checksumOf({ ...files, [changed]: `${files['b.ts']} f()` }));
-  });
-
-  it('do not count outside of the folder', async () => {
-    const checksumWith = (value: number) =>
-      withFolder({ 'in/a.ts': `import '../b.js';`, 'b.ts': `f(${value})` }, (folder) =>
-        checksumModule(join(folder, 'in/a.ts'), join(folder, 'in')),
-      );
-
-    expect(await checksumWith(1)).toBe(await checksumWith(2));
-  });
-
-  it('are named as they are written when they do not exist', async () => {
-    const missing = await checksumOfTs(`import { a } from './b.ts'; a()`);
-
-    expect(missing).toBe(await checksumOfJs(`import { a } from './b.js'; a()`));
-    expect(missing).not.toBe(await checksumOfJs(`import { a } from './c.js'; a()`));
   });
 });
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, inject } from 'vitest';
+import { inject } from 'vitest';
+import { whenOver } from './when-over.ts';
 
 /** A database of a test file's own. */
 export interface TestDatabase {
@@ -10,18 +11,18 @@ export interface TestDatabase {
   readonly query: <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) => Promise<Row[]>;
 }
 
-/** Creates a database on the tests' server; it goes with the test file. */
+/** Creates a database on the tests' server; it goes with the test, or with the file when it is made outside of one. */
 export async function createDatabase(): Promise<TestDatabase> {
   const serverUrl = inject('serverUrl');
   const name = `test_${randomBytes(8).toString('hex')}`;
   await runSql(serverUrl, `create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  afterAll(() => runSql(serverUrl, `drop database if exists ${name} with (force)`));
+  whenOver(() => runSql(serverUrl, `drop database if exists ${name} with (force)`));
   return { url: url.href, name, query: (text, values) => runSql(url.href, text, values) };
 }
 
-async function runSql<Row extends pg.QueryResultRow>(
+export async function runSql<Row extends pg.QueryResultRow>(
   url: string,
   text: string,
   values?: unknown[],

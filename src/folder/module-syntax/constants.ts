@@ -44,10 +44,6 @@ function declaredBindings(declaration: SyntaxNode): readonly (readonly [string, 
     const isConst = textOf(declaration, 'kind') === 'const';
     return childrenOf(declaration, 'declarations').flatMap((declarator) => variables(declarator, isConst));
   }
-  if (declaration.type === 'ImportDeclaration') {
-    const locals = childrenOf(declaration, 'specifiers').map((specifier) => childOf(specifier, 'local'));
-    return locals.map((local) => [nameOf(local), opaque]);
-  }
   const id = childOf(declaration, 'id');
   if (id?.type !== 'Identifier') return [];
   const isEnum = declaration.type === 'TSEnumDeclaration';

@@ -3,11 +3,8 @@ import { boundNames, childOf, childrenOf, type SyntaxNode, textOf } from './node
 
 /** The names of `constructor(private a, readonly b = 1)`. Takes the class with its types. */
 export function parameterProperties(classNode: SyntaxNode): readonly string[] {
-  const members = childrenOf(childOf(classNode, 'body') ?? classNode, 'body');
-  return members
-    .filter(isConstructor)
+  return childrenOf(childOf(classNode, 'body') ?? classNode, 'body')
     .flatMap((each) => childrenOf(each, 'params'))
-    .filter((parameter) => parameter.type === 'TSParameterProperty')
     .flatMap((parameter) => boundNames(childOf(parameter, 'parameter')));
 }
 
@@ -16,7 +13,6 @@ export function lowerParameterProperties(
   members: readonly SyntaxNode[],
   names: readonly string[],
 ): readonly SyntaxNode[] {
-  if (names.length === 0) return members;
   const fields = names.map((name) => ({ type: 'ClassProperty', key: keyNode(name) }));
   const settings = names.map((name) =>
     statement(assign(member({ type: 'ThisExpression' }, name), identifier(name))),

@@ -1,0 +1,4 @@
+/** The text with `***` for the password of every URL in it: a database URL in the wrong place is shown in a message. */
+export function hidePasswords(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/]*):\S*@/gi, '$1:***@');
+}
