@@ -5,7 +5,7 @@ import {
   type DatabaseFailure,
   LockHeldError,
   type Problem,
-  type RunProgress,
+  StoppedError,
 } from '../core/errors.ts';
 import { excerptAt, placeAt } from '../folder/excerpt.ts';
 import { type ErrorReport, reportVersion } from '../operations/reports.ts';
@@ -58,9 +58,9 @@ export function renderError(error: unknown, folder: string, palette: Palette): s
   if (!(error instanceof AlterationError)) return renderDefect(error, palette);
   const parts = [
     `${palette.bad('✖')} ${palette.strong(error.message)}`,
-    ...error.problems.map((problem) => renderProblem(problem, error.message, folder, palette)),
+    renderProblems(error, folder, palette),
     ...renderFailure(error, folder, palette),
-    [error.hint, error.progress && renderProgress(error.progress)].filter(Boolean).join('\n'),
+    [error.hint, renderProgress(error)].filter(Boolean).join('\n'),
   ];
   return parts
     .filter(Boolean)
@@ -71,6 +71,11 @@ export function renderError(error: unknown, folder: string, palette: Palette): s
 function renderDefect(error: unknown, palette: Palette): string {
   const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `${palette.bad('✖')} ${palette.strong('This is a defect of the alteration runner; please report it with what follows.')}\n\n${trace}`;
+}
+
+function renderProblems({ problems, message }: AlterationError, folder: string, palette: Palette): string {
+  const gap = problems.some(({ excerpt }) => excerpt) ? '\n\n' : '\n';
+  return problems.map((problem) => renderProblem(problem, message, folder, palette)).join(gap);
 }
 
 function renderProblem(problem: Problem, title: string, folder: string, palette: Palette): string {
@@ -118,16 +123,23 @@ function renderPlace({ file, line, column }: Partial<Problem>, folder: string, p
   return `  ${palette.quiet('at')} ${folder}/${file}${position ? `:${position}` : ''}`;
 }
 
-function renderProgress({ direction, done, remaining }: RunProgress): string {
+function renderProgress(error: AlterationError): string {
+  if (!error.progress) return '';
+  const { direction, done, remaining } = error.progress;
   const verb = direction === 'up' ? 'applied' : 'rolled back';
-  const [, ...later] = remaining;
+  if (error instanceof StoppedError) {
+    return `${countOf(done.length)} ${isOrAre(done.length)} ${verb}, ${remaining.length} ${isOrAre(remaining.length)} not.`;
+  }
+  const after = remaining.length - 1;
   const before =
     done.length > 0
-      ? `${countOf(done.length)} before it ${done.length === 1 ? 'is' : 'are'} ${verb}`
+      ? `${countOf(done.length)} before it ${isOrAre(done.length)} ${verb}`
       : `Nothing was ${verb} before it`;
-  const after =
-    later.length > 0 ? `; ${countOf(later.length)} after it ${later.length === 1 ? 'is' : 'are'} not` : '';
-  return `${before}${after}.`;
+  return `${before}${after > 0 ? `; ${countOf(after)} after it ${isOrAre(after)} not` : ''}.`;
+}
+
+function isOrAre(count: number): string {
+  return count === 1 ? 'is' : 'are';
 }
 
 function indent(text: string): string {

@@ -1,13 +1,10 @@
 import { resolve } from 'node:path';
 import { ConfigurationError, UsageError } from '../core/errors.ts';
 import { connectionStringFromEnvironment } from '../postgres/connection-string.ts';
-import type { RowOptions } from '../postgres/session.ts';
+import type { CommandContext } from './command-context.ts';
 import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
 import { renderCompletion } from './completion.ts';
 import { exitCodes } from './exit-code.ts';
-import type { Host } from './host.ts';
-import type { Palette } from './palette.ts';
-import type { Progress } from './progress.ts';
 import { confirmRollback, selectTarget } from './prompts.ts';
 import {
   renderBaseline,
@@ -19,19 +16,7 @@ import {
   renderRollback,
   renderStatus,
 } from './render-reports.ts';
-import type { Settings } from './settings.ts';
 import { checkTargetArgument } from './target-argument.ts';
-
-/** All that a command works with. */
-export interface CommandContext {
-  readonly host: Host;
-  readonly settings: Settings;
-  readonly rows: RowOptions | undefined;
-  readonly argument: string | undefined;
-  readonly progress: Progress;
-  /** Of stdout. */
-  readonly palette: Palette;
-}
 
 /** What a command ends with: a document for --json, the same as text, and the exit code. */
 export interface Outcome {

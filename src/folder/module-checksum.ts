@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
+import { UnusableAlterationError } from '../core/errors.ts';
 import { isModuleFile, nameInFolder, readBytes, resolveInside, withoutExtension } from './module-files.ts';
 import {
   dropUnused,
@@ -58,7 +59,16 @@ function modulesOf(folder: string): Modules {
 
 /** The text that stands for a file; adds the files it imports to `files`. */
 async function describe(file: string, files: string[], modules: Modules): Promise<string> {
-  if (!isModuleFile(file)) return describeData(file, modules);
+  try {
+    return isModuleFile(file)
+      ? await describeModule(file, files, modules)
+      : await describeData(file, modules);
+  } catch (error) {
+    throw isTooDeep(error) ? tooDeep(nameInFolder(modules.folder, file), error) : error;
+  }
+}
+
+async function describeModule(file: string, files: string[], modules: Modules): Promise<string> {
   const module = await modules.load(file);
   const program = dropUnused(module.program, await exportedTypes(file, module, modules));
   const links = new Map<string, number>();
@@ -69,6 +79,16 @@ async function describe(file: string, files: string[], modules: Modules): Promis
     links.set(specifier, files.indexOf(imported));
   }
   return serialise(program, (specifier) => links.get(specifier) ?? withoutExtension(specifier));
+}
+
+/** Trees are walked by recursion, here and in the parser: some thousand operands in a row are too many. */
+function isTooDeep(error: unknown): boolean {
+  return error instanceof RangeError;
+}
+
+function tooDeep(name: string, cause: unknown): UnusableAlterationError {
+  const message = `"${name}" is nested too deeply: split its longest expression.`;
+  return new UnusableAlterationError(message, { problems: [{ file: name, message }], cause });
 }
 
 async function describeData(file: string, { folder }: Modules): Promise<string> {
@@ -102,8 +122,9 @@ async function isType(
 ): Promise<boolean> {
   if (typeof origin === 'string') return origin === 'type';
   const file = await resolveInside(modules.folder, importer, origin.specifier);
+  if (file === undefined || !isTypeScript(file)) return false;
   const key = `${file} ${origin.name}`;
-  if (file === undefined || !isTypeScript(file) || seen.has(key)) return false;
+  if (seen.has(key)) return false;
   seen.add(key);
   const { exports, stars } = await modules.load(file);
   const found = exports.get(origin.name);

@@ -7,8 +7,8 @@ import { type Record, recordApplied, recordStarted } from '../postgres/history-t
 import { dropInvalidIndex } from '../postgres/invalid-index.ts';
 import { rawQuery } from '../postgres/query.ts';
 import { describeFailure } from './describe-failure.ts';
-import type { ExecutableStep, RunContext } from './execute-plan.ts';
 import { runInTransaction, runOutsideTransaction, runSqlInTransaction } from './run-alteration.ts';
+import type { ExecutableStep, RunContext } from './run-context.ts';
 
 /** Runs an alteration up, and records it: in one transaction, as far as the alteration lets it. */
 export async function applyAlteration(step: ExecutableStep, context: RunContext): Promise<void> {

@@ -3,16 +3,10 @@ import { currentVersion, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget, type Target } from '../core/target.ts';
 import { checksumAlteration } from '../folder/checksum.ts';
 import { recordBaseline, upgradeHistoryTable } from '../postgres/history-table.ts';
-import { lockKey, withLock } from '../postgres/lock.ts';
-import { defaultLockWaitMs, newOrigin, type RunOptions, reporterOf } from './options.ts';
+import { newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type BaselineReport, reportVersion } from './reports.ts';
-import {
-  describeAlteration,
-  refreshSnapshot,
-  requireWritable,
-  type Snapshot,
-  withSnapshot,
-} from './snapshot.ts';
+import { describeAlteration, type Snapshot, withSnapshot } from './snapshot.ts';
+import { underLock } from './under-lock.ts';
 
 export interface BaselineOptions extends Omit<RunOptions, 'abandon'> {
   /** Everything up to it is recorded. */
@@ -26,19 +20,9 @@ export async function baseline(options: BaselineOptions): Promise<BaselineReport
   const report = reporterOf(options);
   return withSnapshot(`baseline ${renderTarget(target)}`, options, async (snapshot) => {
     refuseRows(snapshot);
-    const { session, historyTable } = snapshot;
-    report({ type: 'connected', database: session.database });
+    report({ type: 'connected', database: snapshot.session.database });
     if (options.dryRun) return describeBaseline(snapshot, target, null, true);
-    requireWritable(snapshot);
-    const lockOptions = {
-      waitMs: options.lockWaitMs ?? defaultLockWaitMs,
-      signal: options.stop,
-      onWait: (wait: Parameters<NonNullable<Parameters<typeof withLock>[2]['onWait']>>[0]) =>
-        report({ type: 'lock-waiting', ...wait }),
-    };
-    return withLock(session.connection, lockKey(historyTable), lockOptions, async () =>
-      record(await refreshSnapshot(snapshot), target),
-    );
+    return underLock(snapshot, options, report, (current) => record(current, target));
   });
 }
 

@@ -3,21 +3,14 @@ import { currentVersion, type DeployPlan, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/history-table.ts';
-import { lockKey, withLock } from '../postgres/lock.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
 import { refuseEdited, refuseLate } from './integrity.ts';
 import { loadScripts } from './load-scripts.ts';
-import { defaultLockWaitMs, newOrigin, type RunOptions, reporterOf } from './options.ts';
+import { newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type DeployReport, reportVersion } from './reports.ts';
-import {
-  describeAlteration,
-  describeRow,
-  refreshSnapshot,
-  requireWritable,
-  type Snapshot,
-  withSnapshot,
-} from './snapshot.ts';
+import { describeAlteration, describeRow, requireWritable, type Snapshot, withSnapshot } from './snapshot.ts';
+import { underLock } from './under-lock.ts';
 
 export interface DeployOptions extends RunOptions {
   /** `latest`, `next` or a version. Default `latest`. */
@@ -100,17 +93,9 @@ async function deployUnderLock(
     decision.plan.steps.map(({ alteration }) => alteration),
     options.abandon,
   );
-  const lockOptions = {
-    waitMs: options.lockWaitMs ?? defaultLockWaitMs,
-    signal: options.stop,
-    onWait: (wait: Omit<Extract<RunEvent, { type: 'lock-waiting' }>, 'type'>) =>
-      report({ type: 'lock-waiting', ...wait }),
-  };
-  const { session, historyTable } = snapshot;
-  return withLock(session.connection, lockKey(historyTable), lockOptions, async () => {
-    const current = await refreshSnapshot(snapshot);
-    return executeDecision(current, decide(current), loaded, options, report);
-  });
+  return underLock(snapshot, options, report, (current) =>
+    executeDecision(current, decide(current), loaded, options, report),
+  );
 }
 
 async function executeDecision(

@@ -4,8 +4,8 @@ import type { SqlScript } from '../folder/split-sql.ts';
 import { removeRow } from '../postgres/history-table.ts';
 import { rawQuery } from '../postgres/query.ts';
 import { describeFailure } from './describe-failure.ts';
-import type { ExecutableStep, RunContext } from './execute-plan.ts';
 import { runInTransaction, runOutsideTransaction, runSqlInTransaction } from './run-alteration.ts';
+import type { ExecutableStep, RunContext } from './run-context.ts';
 
 /** Runs an alteration down, and removes its row. */
 export async function revertAlteration({ loaded }: ExecutableStep, context: RunContext): Promise<void> {

@@ -3,20 +3,14 @@ import { currentVersion, planRollback, type RollbackPlan } from '../core/plan.ts
 import { parseTarget, renderTarget } from '../core/target.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import { upgradeHistoryTable } from '../postgres/history-table.ts';
-import { lockKey, withLock } from '../postgres/lock.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
 import { refuseEdited } from './integrity.ts';
 import { loadScripts } from './load-scripts.ts';
-import { defaultLockWaitMs, newOrigin, type RunOptions, reporterOf } from './options.ts';
+import { newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type RollbackReport, reportVersion } from './reports.ts';
-import {
-  describeAlteration,
-  refreshSnapshot,
-  requireWritable,
-  type Snapshot,
-  withSnapshot,
-} from './snapshot.ts';
+import { describeAlteration, type Snapshot, withSnapshot } from './snapshot.ts';
+import { underLock } from './under-lock.ts';
 
 export interface RollbackOptions extends RunOptions {
   /** The version to go back to; everything newer is taken back. `latest` takes back what is not released. */
@@ -97,19 +91,11 @@ async function rollBackUnderLock(
   snapshot: Snapshot,
   agreed: RollbackPlan,
   prepare: (snapshot: Snapshot) => Promise<Prepared>,
-  { lockWaitMs, stop, abandon }: RollbackOptions,
+  options: RollbackOptions,
   report: (event: RunEvent) => void,
 ): Promise<readonly FinishedStep[]> {
-  requireWritable(snapshot);
-  const { session, folder, historyTable } = snapshot;
-  const lockOptions = {
-    waitMs: lockWaitMs ?? defaultLockWaitMs,
-    signal: stop,
-    onWait: (wait: Omit<Extract<RunEvent, { type: 'lock-waiting' }>, 'type'>) =>
-      report({ type: 'lock-waiting', ...wait }),
-  };
-  return withLock(session.connection, lockKey(historyTable), lockOptions, async () => {
-    const current = await refreshSnapshot(snapshot);
+  return underLock(snapshot, options, report, async (current) => {
+    const { session, folder, historyTable } = current;
     const { plan, loaded } = await prepare(current);
     refuseGrown(plan, agreed);
     await session.connection.transaction((transaction) =>
@@ -117,8 +103,16 @@ async function rollBackUnderLock(
     );
     report({ type: 'planned', direction: 'down', total: plan.steps.length, late: 0 });
     const steps = loaded.map((one) => ({ loaded: one, late: false }));
-    const context = { session, folder, historyTable, origin: newOrigin(), report, stop, abandon };
-    return executePlan('down', steps, context);
+    const { stop, abandon } = options;
+    return executePlan('down', steps, {
+      session,
+      folder,
+      historyTable,
+      origin: newOrigin(),
+      report,
+      stop,
+      abandon,
+    });
   });
 }
 

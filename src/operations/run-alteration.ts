@@ -4,7 +4,7 @@ import type { LoadedModule } from '../folder/load-alterations.ts';
 import type { SqlScript, SqlStatement } from '../folder/split-sql.ts';
 import { rawQuery } from '../postgres/query.ts';
 import { describeFailure, type FailureSetting } from './describe-failure.ts';
-import type { RunContext } from './execute-plan.ts';
+import type { RunContext } from './run-context.ts';
 import { type FailedQueries, runPhase } from './run-phase.ts';
 
 type Write = (transaction: DatabaseTransactionConnection) => Promise<unknown>;
@@ -70,6 +70,8 @@ export async function runOutsideTransaction(
   }
 }
 
+const noRetries = 0; // a pool of the caller's may be set to run a transaction again that failed by a conflict
+
 type PartialSetting = Omit<FailureSetting, 'stage' | 'folder' | 'session'>;
 
 async function recorded(
@@ -85,7 +87,7 @@ async function recorded(
       stage = 'record';
       await record(transaction);
       stage = 'commit';
-    });
+    }, noRetries);
     await session.reset();
   } catch (error) {
     const described = typeof setting === 'function' ? setting() : setting;

@@ -48,7 +48,9 @@ export async function refreshSnapshot(snapshot: Snapshot): Promise<Snapshot> {
   const { session, folder, historyTable, alterations } = snapshot;
   const tableState = await session.readTableState();
   const history = await readHistory(session.connection, historyTable, tableState);
-  return { ...snapshot, tableState, history, edited: await findEdited(folder, alterations, history) };
+  const unchanged = JSON.stringify(history) === JSON.stringify(snapshot.history);
+  const edited = unchanged ? snapshot.edited : await findEdited(folder, alterations, history);
+  return { ...snapshot, tableState, history, edited };
 }
 
 /** Throws a DatabaseRefusedError where nothing can be written: better before the first alteration than in it. */

@@ -121,7 +121,9 @@ async function onConnection<T>(
   try {
     return await pool.connect(async (connection) => {
       working = openSession(connection, getClient?.(), address, options).then(work);
-      return working;
+      const result = await working;
+      if (!getClient) await connection.query(rawQuery('reset all')); // the caller's pool goes on with this connection
+      return result;
     });
   } catch (raised) {
     if (!working) throw describeConnectFailure(raised, address);

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { commandDefinitions } from '../../src/cli/commands.ts';
 import { renderCompletion } from '../../src/cli/completion.ts';
 import { settingDefinitions } from '../../src/cli/settings.ts';
@@ -37,26 +37,23 @@ const lines: readonly Offer[] = [
   ['alteration deploy --dir ', ['my alterations', 'other']],
 ];
 
-describe('the completion for bash', () => {
-  it('offers the commands first', async () => {
-    expect(await completeInBash('alteration ')).toEqual([...commands, '--help', '--version'].sort());
-  });
-
-  it('offers targets and options after a command', async () => {
-    expect(await completeInBash('alteration deploy ')).toEqual(['latest', 'next', ...deployOptions].sort());
-  });
-
-  it.each<Offer>([
+describe('the completion for bash', async () => {
+  const offers: readonly Offer[] = [
     ...lines,
+    ['alteration ', [...commands, '--help', '--version']],
+    ['alteration deploy ', ['latest', 'next', ...deployOptions]],
     ['alteration deploy --log-format=', ['pretty', 'json']],
     ['alteration deploy --log-format=j', ['json']],
     ['alteration deploy --dir=my', ['my alterations']],
-  ])('offers after "%s" %j', async (line, candidates) => {
-    expect(await completeInBash(line)).toEqual([...candidates].sort());
+  ];
+  const offered = await completeInBash(offers.map(([line]) => line));
+
+  it.each(offers)('offers after "%s" %j', (line, candidates) => {
+    expect(offered.get(line)).toEqual([...candidates].sort());
   });
 });
 
-describe('the completion for fish', () => {
+describe('the completion for fish', async () => {
   it('tells every command and option with its purpose', () => {
     const script = renderCompletion('fish');
 
@@ -67,22 +64,17 @@ describe('the completion for fish', () => {
     expect(listMissing(script, (option) => `-l ${option.slice(2)} `)).toEqual([]);
   });
 
-  it.runIf(isInstalled('fish')).each(lines)(
-    'offers after "%s" %j, in a real fish',
-    async (line, candidates) => {
-      const { cwd, script } = await createPlace('fish');
-      const { stdout } = await run(
-        'fish',
-        ['--no-config', '-c', 'source $argv[1]; complete -C $argv[2]', script, line],
-        { cwd },
-      );
+  // fish keeps options back until a dash is typed.
+  const offers: readonly Offer[] = [
+    ...lines,
+    ['alteration ', commands],
+    ['alteration deploy ', ['latest', 'next']],
+  ];
+  const offered = isInstalled('fish') ? await completeInFish(offers.map(([line]) => line)) : undefined;
 
-      const offered = stdout
-        .split('\n')
-        .flatMap((candidate) => candidate.split('\t')[0]?.replace(/\/$/, '') || []);
-      expect(offered.sort()).toEqual([...candidates].sort());
-    },
-  );
+  it.runIf(offered).each(offers)('offers after "%s" %j, in a real fish', (line, candidates) => {
+    expect(offered?.get(line)).toEqual([...candidates].sort());
+  });
 });
 
 describe('the completion for zsh', () => {
@@ -99,15 +91,11 @@ describe('the completion for zsh', () => {
   });
 
   it.runIf(isInstalled('zsh'))('is a function that a real zsh loads', async () => {
-    const { script } = await createPlace('zsh');
+    const program = 'autoload -Uz compinit && compinit -D && source $1 && print $_comps[alteration]';
 
-    const { stdout } = await run('zsh', [
-      '-f',
-      '-c',
-      'autoload -Uz compinit && compinit -D && source $1 && print $_comps[alteration]',
-      'zsh',
-      script,
-    ]);
+    const { stdout } = await inPlace('zsh', (cwd, script) =>
+      run('zsh', ['-f', '-c', program, 'zsh', script], { cwd }),
+    );
 
     expect(stdout.trim()).toBe('_alteration');
   });
@@ -126,26 +114,53 @@ describe('the completion for another shell', () => {
   });
 });
 
-/** The candidates for the last word of a line, as bash itself splits the line. */
-async function completeInBash(line: string): Promise<readonly string[]> {
-  const { cwd, script } = await createPlace('bash');
-  const words = line.split(/ |(=)/).filter((word) => word !== undefined);
-  const program = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _alteration; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout } = await run('bash', ['--norc', '-c', program, 'bash', script, ...words], { cwd });
-  return stdout.split('\n').filter(Boolean).sort();
+type Offered = ReadonlyMap<string, readonly string[]>;
+
+/** The candidates for the last word of each line, split into words as bash itself splits it. */
+function completeInBash(asked: readonly string[]): Promise<Offered> {
+  const complete = (line: string) => {
+    const words = line.split(/ |(=)/).filter((word) => word !== undefined);
+    return `COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')})
+COMP_CWORD=${words.length - 1}
+_alteration
+printf '%s\n' "\${COMPREPLY[@]}"`;
+  };
+  return completeAll('bash', ['--norc'], asked, complete);
 }
 
-/** A folder with the script, and with files and folders that may be completed. */
-async function createPlace(shell: string) {
+function completeInFish(asked: readonly string[]): Promise<Offered> {
+  return completeAll('fish', ['--no-config'], asked, (line) => `complete -C '${line}'`);
+}
+
+/** Runs one shell for all lines, beside a file and two folders that may be completed. */
+async function completeAll(
+  shell: string,
+  options: readonly string[],
+  asked: readonly string[],
+  complete: (line: string) => string,
+): Promise<Offered> {
+  return inPlace(shell, async (cwd, script) => {
+    const program = [`source '${script}'`, ...asked.map((line) => `${complete(line)}\necho ====`)].join('\n');
+    const { stdout } = await run(shell, [...options, '-c', program], { cwd });
+    const answers = stdout.split('====\n').map((answer) => answer.split('\n').filter(Boolean));
+    const wordOf = (candidate: string) => candidate.split('\t')[0]?.replace(/\/$/, '') ?? '';
+    return new Map(asked.map((line, index) => [line, (answers[index] ?? []).map(wordOf).sort()]));
+  });
+}
+
+async function inPlace<T>(shell: string, work: (cwd: string, script: string) => Promise<T>): Promise<T> {
   const root = await mkdtemp(join(tmpdir(), 'alteration-test-'));
-  onTestFinished(() => rm(root, { recursive: true, force: true }));
-  const cwd = join(root, 'here');
-  await mkdir(join(cwd, 'my alterations'), { recursive: true });
-  await mkdir(join(cwd, 'other'));
-  await writeFile(join(cwd, 'prod.env'), '');
-  const script = join(root, 'alteration.completion');
-  await writeFile(script, renderCompletion(shell));
-  return { cwd, script };
+  try {
+    const cwd = join(root, 'here');
+    await mkdir(join(cwd, 'my alterations'), { recursive: true });
+    await mkdir(join(cwd, 'other'));
+    await writeFile(join(cwd, 'prod.env'), '');
+    const script = join(root, 'alteration.completion');
+    await writeFile(script, renderCompletion(shell));
+    return await work(cwd, script);
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
 }
 
 function isInstalled(shell: string): boolean {

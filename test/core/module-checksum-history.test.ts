@@ -50,7 +50,7 @@ const classes = `
   #g = 1; h?: 2; static i: 3 = 3; 'j' = 4; [k] = 5; declare l: 6; accessor m = 7;
   static { this.i = 1; }
   constructor(private n: 1, readonly o = 2) { super(); this.#g = n; }
-  get p() { return super.p; } set p(q) {} static async *r<S>(@t u: S) {} #v() { return #g in this; } 
+  get p() { return super.p; } set p(q) {} static async *r<S>(@t u: S) {} #v() { return #g in this; }
 }
 abstract class W { abstract w(): void; }
 enum X { Y, Z = 1 << 3, A = 'a', B = f(Y), C = -Z, D = \`\${A}d\` }`;
@@ -70,14 +70,46 @@ const enum K { L = 1 } f(K.L, a, c);`;
 describe('a checksum that is in a history', () => {
   // These may never change: databases have them. Other rules need another scheme beside this one.
   it.each<[string, string, Files]>([
-    ['an empty file', '', { 'a.js': '' }],
-    ['an alteration', '', { 'a.ts': alteration, 'utils/tables.ts': helper }],
-    ['the same in JavaScript', '', { 'a.js': alterationCompiled, 'utils/tables.js': helperCompiled }],
-    ['every kind of expression', '', { 'a.ts': expressions }],
-    ['every kind of statement', '', { 'a.ts': statements }],
-    ['classes', '', { 'a.ts': classes }],
-    ['imports and exports', '', { 'a.ts': imports, 'data.json': '{ "a": [1, null] }', 'b.sql': 'select 1' }],
-    ['what stays TypeScript', '', { 'a.ts': typeScript }],
+    [
+      'an empty file',
+      'module-1:88d19bfa0754ba32ffb2c583cf61af051340ff771acdc02895142a3a8ffb0909',
+      { 'a.js': '' },
+    ],
+    [
+      'an alteration',
+      'module-1:425bd8f4e6d4a9dcf8fd0b95f1afe7ece8248b0c1c1c31d8be06e42524672c08',
+      { 'a.ts': alteration, 'utils/tables.ts': helper },
+    ],
+    [
+      'the same in JavaScript',
+      'module-1:425bd8f4e6d4a9dcf8fd0b95f1afe7ece8248b0c1c1c31d8be06e42524672c08',
+      { 'a.js': alterationCompiled, 'utils/tables.js': helperCompiled },
+    ],
+    [
+      'every kind of expression',
+      'module-1:8df7c8a427de79ee56ff7b928249c7a7b2baeb37e9e86d95f71f0b3f1bd52da9',
+      { 'a.ts': expressions },
+    ],
+    [
+      'every kind of statement',
+      'module-1:6e3e2f5fb3e66da9791fa98f9751134c3d1e185cf469bc4423ede583bece647b',
+      { 'a.ts': statements },
+    ],
+    [
+      'classes',
+      'module-1:3863381f53b30d4b50675c988ee4aa449675a47d255d0af2ef3e640d4888fac7',
+      { 'a.ts': classes },
+    ],
+    [
+      'imports and exports',
+      'module-1:2d1605dbc8344ae78b37fb560f3b46f3fe4e815b1a0f34d54593bedf27529301',
+      { 'a.ts': imports, 'data.json': '{ "a": [1, null] }', 'b.sql': 'select 1' },
+    ],
+    [
+      'what stays TypeScript',
+      'module-1:200982483cebd19b77d2bde6f419cd81c19f449bcdc1f427a52499d6889ca3ae',
+      { 'a.ts': typeScript },
+    ],
   ])('stays what it is: %s', async (_, checksum, files) => {
     expect(await checksumOf(files)).toBe(checksum);
   });

@@ -21,7 +21,7 @@ describe('an import', () => {
     'new a',
     'typeof a',
     'a`b`',
-    '`b${a}`',
+    `\`b\${a}\``,
     'import(a)',
     '(() => a)()',
     'class B extends a {}',
@@ -294,9 +294,9 @@ describe('the files that a module imports', () => {
   });
 
   it('are named as they are written when they do not exist', async () => {
-    const missing = await checksumOfTs(`import { a } from './b.ts'; a()`);
+    const missing = await checksumOf({ 'a.ts': `import { a } from './b.ts'; a()` });
 
-    expect(missing).toBe(await checksumOfJs(`import { a } from './b.js'; a()`));
-    expect(missing).not.toBe(await checksumOfJs(`import { a } from './c.js'; a()`));
+    expect(missing).toBe(await checksumOf({ 'a.js': `import { a } from './b.js'; a()` }));
+    expect(missing).not.toBe(await checksumOf({ 'a.js': `import { a } from './c.js'; a()` }));
   });
 });

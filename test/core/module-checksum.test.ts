@@ -196,11 +196,17 @@ describe('the checksum of a module', () => {
     ],
     [
       'enums that mention hidden names',
-      'const a = 1; f((a) => { enum B { C = a } }); f(function (a) { enum B { C = a } }); f({ g({ a }) { enum B { C = a } } });',
-      `const a = 1;
-       f((a) => { let B; (function (B) { B[B["C"] = a] = "C"; })(B || (B = {})); });
-       f(function (a) { let B; (function (B) { B[B["C"] = a] = "C"; })(B || (B = {})); });
-       f({ g({ a }) { let B; (function (B) { B[B["C"] = a] = "C"; })(B || (B = {})); } });`,
+      `const a = 1; const b = () => { try {} catch (a) { enum B { C = a } } };
+       f((a) => { enum B { C = a } }, function (a) { enum B { C = a } }, { g({ a }) { enum B { C = a } } });
+       f(function a() { enum B { C = a } }); for (let a of b) { enum B { C = a } } for (let a;;) { enum B { C = a } }
+       switch (a) { case 1: let a; enum B { C = a } }`,
+      `const a = 1; const b = () => { try {} catch (a) { ENUM } };
+       f((a) => { ENUM }, function (a) { ENUM }, { g({ a }) { ENUM } });
+       f(function a() { ENUM }); for (let a of b) { ENUM } for (let a;;) { ENUM }
+       switch (a) { case 1: let a; ENUM }`.replaceAll(
+        'ENUM',
+        'let B; (function (B) { B[B["C"] = a] = "C"; })(B || (B = {}));',
+      ),
     ],
     [
       'parameter properties, which become what tsc makes of them',
@@ -245,6 +251,7 @@ describe('the checksum of a module', () => {
     ['an optional call that is not the first', 'a?.b?.()', 'a?.b()'],
     ['a text that looks like a path', `f('./a.js')`, `f('./a.ts')`],
     ['what is required', 'require(a)', 'require(b)'],
+    ['what else is given to require', `require('a', b)`, `require('a')`],
     ['what is imported by a name', 'import(a)', 'import(b)'],
     ['what is imported by a template', `import(\`./\${a}.js\`)`, `import(\`./\${b}.js\`)`],
     ['new', 'new A()', 'A()'],
@@ -332,6 +339,13 @@ describe('a module that cannot be read', () => {
     ['the file is TypeScript by mistake', 'export default = 1'],
   ])('is refused: %s', async (_, source) => {
     await expect(checksumOfTs(source)).rejects.toBeInstanceOf(UnusableAlterationError);
+  });
+
+  it('is named when it is nested too deeply', async () => {
+    await expect(checksumOfTs(Array(20_000).fill('a').join(' + '))).rejects.toMatchObject({
+      code: 'alteration-unusable',
+      message: '"a.ts" is nested too deeply: split its longest expression.',
+    });
   });
 
   it('is named when it is not there', async () => {

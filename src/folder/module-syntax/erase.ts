@@ -122,6 +122,11 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['BlockStatement', eraseBlock],
   ['StaticBlock', eraseBlock],
   ['TSModuleBlock', eraseBlock],
+  ['SwitchStatement', eraseSwitch],
+  ['ForStatement', eraseLoop],
+  ['ForInStatement', eraseLoop],
+  ['ForOfStatement', eraseLoop],
+  ['CatchClause', eraseCatch],
   ['LabeledStatement', eraseLabel],
   ['BreakStatement', eraseLabel],
   ['ContinueStatement', eraseLabel],
@@ -163,10 +168,10 @@ function eraseMember(node: SyntaxNode, context: Context): readonly SyntaxNode[] 
 }
 
 function eraseCall(node: SyntaxNode, context: Context): readonly SyntaxNode[] {
-  const [callee, [source]] = [childOf(node, 'callee'), childrenOf(node, 'arguments')];
+  const [callee, [source, ...others]] = [childOf(node, 'callee'), childrenOf(node, 'arguments')];
   const isRequire = callee?.type === 'Identifier' && nameOf(callee) === 'require';
   if (!isRequire || source?.type !== 'StringLiteral') return [copy(node, context)];
-  return [copy(node, context, { arguments: [specifierNode(source)] })];
+  return [copy(node, context, { arguments: [specifierNode(source), ...eraseList(others, context)] })];
 }
 
 function eraseDynamicImport(node: SyntaxNode, context: Context): readonly SyntaxNode[] {
@@ -214,8 +219,13 @@ function eraseFunction(node: SyntaxNode, context: Context): readonly SyntaxNode[
   const parameters = childrenOf(node, 'params')
     .filter((each) => nameOf(each) !== 'this')
     .map(plainParameter);
-  const inner = { ...context, names: hideNames(parameters.flatMap(boundNames), context.names) };
+  const inner = hide([childOf(node, 'id'), ...parameters], context);
   return [copy(node, inner, { ...ownKey(node), params: eraseList(parameters, inner) })];
+}
+
+/** The context in which the names of the patterns mean something else than around it. */
+function hide(patterns: readonly (SyntaxNode | undefined)[], context: Context): Context {
+  return { ...context, names: hideNames(patterns.flatMap(boundNames), context.names) };
 }
 
 function plainParameter(parameter: SyntaxNode): SyntaxNode {
@@ -231,9 +241,36 @@ function eraseClass(node: SyntaxNode, context: Context): readonly SyntaxNode[] {
 
 function eraseBlock(node: SyntaxNode, context: Context): readonly SyntaxNode[] {
   const statements = childrenOf(node, 'body');
-  const names = namesOfBlock(statements, context.names);
-  const inner = { ...context, names, declared: new Set<string>(), isTop: false };
+  const inner = blockContext(statements, context);
   return [{ type: node.type, directives: directivesOf(node), body: eraseList(statements, inner) }];
+}
+
+function blockContext(statements: readonly SyntaxNode[], context: Context): Context {
+  const names = namesOfBlock(statements, context.names);
+  return { ...context, names, declared: new Set<string>(), isTop: false };
+}
+
+function eraseSwitch(node: SyntaxNode, context: Context): readonly SyntaxNode[] {
+  const statements = childrenOf(node, 'cases').flatMap((each) => childrenOf(each, 'consequent'));
+  return [copy(node, blockContext(statements, context))];
+}
+
+function eraseLoop(node: SyntaxNode, context: Context): readonly SyntaxNode[] {
+  const declaration = childOf(node, 'init') ?? childOf(node, 'left');
+  const declarators = declaration ? childrenOf(declaration, 'declarations') : [];
+  return [
+    copy(
+      node,
+      hide(
+        declarators.map((each) => childOf(each, 'id')),
+        context,
+      ),
+    ),
+  ];
+}
+
+function eraseCatch(node: SyntaxNode, context: Context): readonly SyntaxNode[] {
+  return [copy(node, hide([childOf(node, 'param')], context))];
 }
 
 /** Directives as texts; a module is strict without being told. */
@@ -273,12 +310,11 @@ function eraseImportSpecifier(specifier: SyntaxNode): SyntaxNode {
 /** Tells `import 'x'` from `import {} from 'x'`, for which the tree is the same. */
 function isBareImport(node: SyntaxNode, text: string): boolean {
   const [start, end] = [node['start'], childOf(node, 'source')?.['start']];
-  if (typeof start !== 'number' || typeof end !== 'number' || childrenOf(node, 'specifiers').length > 0)
+  if (childrenOf(node, 'specifiers').length > 0 || typeof start !== 'number' || typeof end !== 'number') {
     return false;
-  return !text
-    .slice(start, end)
-    .replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '')
-    .includes('{');
+  }
+  const withoutComments = text.slice(start, end).replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '');
+  return !withoutComments.includes('{');
 }
 
 function byText(key: string): (left: SyntaxNode, right: SyntaxNode) => number {

@@ -1,0 +1,16 @@
+import type { RowOptions } from '../postgres/session.ts';
+import type { Host } from './host.ts';
+import type { Palette } from './palette.ts';
+import type { Progress } from './progress.ts';
+import type { Settings } from './settings.ts';
+
+/** All that a command works with. */
+export interface CommandContext {
+  readonly host: Host;
+  readonly settings: Settings;
+  readonly rows: RowOptions | undefined;
+  readonly argument: string | undefined;
+  readonly progress: Progress;
+  /** Of stdout. */
+  readonly palette: Palette;
+}

@@ -1,0 +1,23 @@
+import type { HistoryRow } from '../core/history.ts';
+import type { LoadedAlteration } from '../folder/load-alterations.ts';
+import type { HistoryTable, Origin } from '../postgres/history-table.ts';
+import type { Session } from '../postgres/session.ts';
+import type { RunEvent } from './events.ts';
+
+/** What the steps of a run share. */
+export interface RunContext {
+  readonly session: Session;
+  readonly folder: string;
+  readonly historyTable: HistoryTable;
+  readonly origin: Origin;
+  readonly report: (event: RunEvent) => void;
+  readonly stop: AbortSignal | undefined;
+  readonly abandon: AbortSignal | undefined;
+}
+
+/** An alteration to run, loaded. */
+export interface ExecutableStep {
+  readonly loaded: LoadedAlteration;
+  readonly late: boolean;
+  readonly started?: HistoryRow;
+}
