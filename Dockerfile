@@ -24,5 +24,5 @@ COPY --from=build /app/dist ./dist
 COPY package.json ./
 COPY alterations ./alterations
 USER 1000
-ENTRYPOINT ["node", "/app/dist/bin.js"]
+ENTRYPOINT ["node", "--", "/app/dist/bin.js"]
 CMD ["deploy", "latest"]

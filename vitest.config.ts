@@ -6,10 +6,18 @@ const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
 
 export default defineConfig({
   test: {
+    silent: 'passed-only',
     ...(results ? { reporters: ['default', ['json', { outputFile: results }]] } : {}),
     projects: [
       { test: { name: 'core', include: ['test/core/**/*.test.ts'] } },
-      { test: { name: 'postgres', include: ['test/postgres/**/*.test.ts'], globalSetup: [server], ...patience } },
+      {
+        test: {
+          name: 'postgres',
+          include: ['test/postgres/**/*.test.ts'],
+          globalSetup: [server],
+          ...patience,
+        },
+      },
       {
         test: {
           name: 'cli',

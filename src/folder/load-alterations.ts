@@ -107,7 +107,7 @@ function joinFailures(failures: readonly UnusableAlterationError[]): UnusableAlt
   const only = problems.length === 1 ? first : undefined;
   return new UnusableAlterationError(only?.message ?? `${problems.length} problems in the alterations.`, {
     problems,
-    hint: only?.hint ?? 'Nothing was run.',
+    hint: ['Nothing was run.', only?.hint].filter(Boolean).join(' '),
     cause: first?.cause,
   });
 }

@@ -30,12 +30,16 @@ export async function check(options: CheckOptions): Promise<CheckReport> {
     const attempt = await attemptCheck(options, target);
     const waitedMs = performance.now() - start;
     const settled = 'report' in attempt && attempt.report.result !== 'pending';
-    if (settled || waitedMs + pauseMs > waitMs) {
+    if (settled || waitedMs >= waitMs) {
       if ('report' in attempt) return attempt.report;
       throw attempt.error;
     }
     options.onWait?.({ reason: describeWait(attempt), waitedMs });
-    await pause(pauseMs, undefined, options.stop ? { signal: options.stop } : {}).catch(() => {
+    await pause(
+      Math.min(pauseMs, waitMs - waitedMs),
+      undefined,
+      options.stop ? { signal: options.stop } : {},
+    ).catch(() => {
       throw options.stop?.reason;
     });
   }

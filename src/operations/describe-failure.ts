@@ -117,8 +117,7 @@ function findFailurePlace(
   { sql, folder, failedQueries }: FailureSetting,
 ): Place | undefined {
   if (sql) {
-    if (!database?.position) return { file: sql.file, line: sql.statement.line };
-    return { file: sql.file, ...placeOf(sql.script, sql.statement, database.position) };
+    return { file: sql.file, ...placeOf(sql.script, sql.statement, database?.position ?? 1) };
   }
   const place = findPlace(error, folder) ?? findPlace(failedQueries?.get(error)?.callSite, folder);
   if (!place) return undefined;

@@ -32,6 +32,10 @@ interface Case {
 
 const nothing = { applied: [], tables: [] } as const;
 const first = { '1.0.0-1-first.sql': 'create table first (id int);' } as const;
+const pair = {
+  '1.0.0-1-a.up.sql': 'create table a (id int);',
+  '1.0.0-1-a.down.sql': 'drop table a;',
+} as const;
 const onlyFirst = { applied: ['1'], tables: ['first'] } as const;
 /** The alteration that is expected to leave nothing does this before it fails. */
 const half = 'await connection.query(sql.unsafe`create table half (id int)`);';
@@ -159,7 +163,7 @@ describeCases('0: done, or nothing to do', 0, [
   { behaviour: 'records a baseline', args: ['baseline', 'latest'], leaves: { applied: ['1'], tables: [] } },
   {
     behaviour: 'rolls back',
-    files: { '1.0.0-1-a.up.sql': 'create table a (id int);', '1.0.0-1-a.down.sql': 'drop table a;' },
+    files: pair,
     setUp: deployed,
     args: ['rollback', '0.0.0', '--yes'],
   },
@@ -207,7 +211,7 @@ describeCases('2: the command makes no sense', 2, [
   },
   {
     behaviour: 'refuses to roll back unasked where nobody can be asked',
-    files: { '1.0.0-1-a.up.sql': 'create table a (id int);', '1.0.0-1-a.down.sql': 'drop table a;' },
+    files: pair,
     setUp: deployed,
     args: ['rollback', '0.0.0'],
     says: ['1 alteration needs --yes'],
@@ -273,7 +277,7 @@ describeCases('2: the configuration is wrong', 2, [
   },
   {
     behaviour: 'refuses a named env file that is missing',
-    args: ['deploy', '--env-file', '.env.prod'],
+    env: { ALTERATION_ENV_FILE: '.env.prod' },
     says: ['".env.prod"'],
   },
 ]);
@@ -541,7 +545,7 @@ describeCases('4: an alteration failed and left nothing', 4, [
     },
     setUp: deployed,
     args: ['rollback', '1.0.0', '--yes'],
-    says: ['"1.1.0-2-a.up.sql" failed in down: table "b" does not exist', '1.1.0-2-a.down.sql:1:'],
+    says: ['"1.1.0-2-a.down.sql" failed in down: table "b" does not exist', '1.1.0-2-a.down.sql:1:15'],
     leaves: { applied: ['1', '2'], tables: ['a', 'first'] },
   },
 ]);
@@ -601,7 +605,7 @@ describeCases('6: another instance holds the lock', 6, [
   },
   {
     behaviour: 'gives up rolling back',
-    files: { '1.0.0-1-a.up.sql': 'create table a (id int);', '1.0.0-1-a.down.sql': 'drop table a;' },
+    files: pair,
     setUp: async (sandbox) => {
       await deployed(sandbox);
       await holdLock(sandbox);
@@ -708,7 +712,7 @@ describeCases('8: integrity', 8, [
   },
   {
     behaviour: 'refuses to roll back an edited file',
-    files: { '1.0.0-1-a.up.sql': 'create table a (id int);', '1.0.0-1-a.down.sql': 'drop table a;' },
+    files: pair,
     setUp: writeAfter('1.0.0-1-a.up.sql', 'create table a (id bigint);'),
     args: ['rollback', '0.0.0', '--yes'],
     says: ['"1.0.0-1-a.up.sql" was edited'],
@@ -747,9 +751,10 @@ describeCases('8: integrity', 8, [
   },
   {
     behaviour: 'refuses a table that is no history',
-    setUp: ({ query }) => query('create table alteration_history (id int)'),
-    args: ['deploy', '--history-table', 'alteration_history'],
-    says: ['"public.alteration_history" exists and is not an alteration history'],
+    setUp: ({ query }) => query('create table users (id int)'),
+    args: ['deploy', '--history-table', 'users'],
+    says: ['"public.users" exists and is not an alteration history'],
+    leaves: { applied: [], tables: ['users'] },
   },
   {
     behaviour: 'names rows that make no sense',

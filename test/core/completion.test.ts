@@ -91,7 +91,7 @@ describe('the completion for zsh', () => {
   });
 
   it.runIf(isInstalled('zsh'))('is a function that a real zsh loads', async () => {
-    const program = 'autoload -Uz compinit && compinit -D && source $1 && print $_comps[alteration]';
+    const program = 'autoload -Uz compinit && compinit -u -D && source $1 && print $_comps[alteration]';
 
     const { stdout } = await inPlace('zsh', (cwd, script) =>
       run('zsh', ['-f', '-c', program, 'zsh', script], { cwd }),

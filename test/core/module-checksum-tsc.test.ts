@@ -239,7 +239,7 @@ describe.each<[string, readonly string[], Files]>([
     await writeFiles(join(root, 'ts'), files);
     await writeFiles(root, { 'ambient.d.ts': ambient });
     await compile(root, options, Object.keys(files));
-  });
+  }, 60_000);
   afterAll(() => rm(root, { recursive: true, force: true }));
 
   it.each(Object.keys(files))('keeps the checksum of %s', async (name) => {

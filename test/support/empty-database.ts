@@ -1,6 +1,6 @@
 import type { TestDatabase } from './database.ts';
 
-/** Brings a database back to how `create database` made it, as far as tests change it: one database serves a file. */
+/** Leaves nothing in a database but a schema `public`, so that one database serves all tests of a file. */
 export async function emptyDatabase({ query }: TestDatabase): Promise<void> {
   await query(`
     do $$
