@@ -21,6 +21,8 @@ export async function selectTarget(host: Host, pendingVersions: readonly string[
     select(
       {
         message: 'Deploy up to which version?',
+        pageSize: 15,
+        loop: false,
         choices: choices.map(({ value, count }) => ({
           value,
           name: `${value.padEnd(width)}  ${countOf(count)}`,

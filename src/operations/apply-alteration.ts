@@ -94,9 +94,9 @@ async function runJournalled(
   start: number,
   context: RunContext,
 ): Promise<void> {
-  const { connection } = context.session;
+  const { session } = context;
   if (sharesTransaction(statement)) {
-    await connection.transaction(async (transaction) => {
+    await session.transaction(async (transaction) => {
       await transaction.query(rawQuery(statement.text));
       await recordStarted(
         transaction,
@@ -108,7 +108,7 @@ async function runJournalled(
     });
     return;
   }
-  await connection.query(rawQuery(statement.text));
+  await session.connection.query(rawQuery(statement.text));
   await journal(loaded, digests, start, context);
 }
 

@@ -38,7 +38,7 @@ async function record(snapshot: Snapshot, target: Target): Promise<BaselineRepor
     })),
   );
   const origin = newOrigin();
-  await session.connection.transaction(async (transaction) => {
+  await session.transaction(async (transaction) => {
     await upgradeHistoryTable(transaction, historyTable, tableState);
     await recordBaseline(transaction, historyTable, records, origin);
   });

@@ -146,7 +146,7 @@ async function prepareHistory(
   { plan, accepted }: Decision,
   report: (event: RunEvent) => void,
 ): Promise<void> {
-  await session.connection.transaction(async (transaction) => {
+  await session.transaction(async (transaction) => {
     await upgradeHistoryTable(transaction, historyTable, tableState);
     await renameRows(transaction, historyTable, plan.renamings);
     await recordChecksums(transaction, historyTable, accepted);

@@ -98,7 +98,7 @@ async function rollBackUnderLock(
     const { session, folder, historyTable } = current;
     const { plan, loaded } = await prepare(current);
     refuseGrown(plan, agreed);
-    await session.connection.transaction((transaction) =>
+    await session.transaction((transaction) =>
       upgradeHistoryTable(transaction, historyTable, current.tableState),
     );
     report({ type: 'planned', direction: 'down', total: plan.steps.length, late: 0 });

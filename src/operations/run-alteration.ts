@@ -82,12 +82,12 @@ async function recorded(
 ): Promise<void> {
   let stage: FailureSetting['stage'] = 'script';
   try {
-    await session.connection.transaction(async (transaction) => {
+    await session.transaction(async (transaction) => {
       await work(transaction);
       stage = 'record';
       await record(transaction);
       stage = 'commit';
-    }, noRetries);
+    });
     await session.reset();
   } catch (error) {
     const described = typeof setting === 'function' ? setting() : setting;

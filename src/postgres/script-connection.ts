@@ -80,11 +80,13 @@ export function openScriptConnection<C extends Connection>(
   };
   const transaction = async (handler: NestedHandler) => {
     requireOpen();
-    const nesting = whileActive(options, () =>
-      inner.transaction(async (nested) => {
-        requireOpen(); // it may be over since the savepoint was asked for
-        return runNested(nested, handler, options, nestedScripts);
-      }),
+    const nesting = whileActive(
+      options,
+      () =>
+        inner.transaction(async (nested) => {
+          requireOpen(); // it may be over since the savepoint was asked for
+          return runNested(nested, handler, options, nestedScripts);
+        }, 0), // never run again by itself
     );
     nestings.add(nesting);
     return nesting.finally(() => nestings.delete(nesting));

@@ -5,6 +5,7 @@ import {
   createTypeParserPreset,
   type DatabasePool,
   type DatabasePoolConnection,
+  type DatabaseTransactionConnection,
   type DriverTypeParser,
   type Interceptor,
   sql,
@@ -52,6 +53,8 @@ export interface DatabaseFacts {
 /** One database session: the lock, the history and the scripts share it. */
 export interface Session {
   readonly connection: DatabasePoolConnection;
+  /** A transaction that is run once: slonik would run it again after a deadlock, side effects and all. */
+  readonly transaction: <T>(work: (transaction: DatabaseTransactionConnection) => Promise<T>) => Promise<T>;
   readonly database: DatabaseFacts;
   /** What the catalog said of the history table when the session began. */
   readonly tableState: TableState;
@@ -153,6 +156,7 @@ async function openSession(
   const socket = client ? streamOf(client) : undefined;
   return {
     connection,
+    transaction: (work) => connection.transaction(work, 0),
     database: {
       ...(address ? { host: address.host, port: address.port } : {}),
       database: facts.database,

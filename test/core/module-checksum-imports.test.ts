@@ -279,6 +279,7 @@ describe('the files that a module imports', () => {
       'a.ts': source,
       'b.ts': 'export type A = 1; export interface B {}',
       'c.ts': `export * from './b.js';`,
+      'd.ts': `export { C } from './a.js';`,
     };
 
     expect(await checksumOf(files)).toBe(await checksumOf({ ...files, [changed]: `${files['b.ts']} f()` }));

@@ -119,6 +119,9 @@ const sources: Files = {
     export enum Merged { A = 1 }
     export enum Merged { B = A + 1, C = Merged.A, D = late() + A }
     enum Empty {}
+    class Holder { static { enum Nested { A = Plain.C, B = base } console.log(Nested.A); } }
+    const early = () => { enum Nested { A = below } return Nested.A; };
+    const below = 4;
     enum Asserted { A = 1 as number, B = (1 + 1) as number }
     declare enum Elsewhere { A = 1 }
     function within(base: number) {
@@ -127,7 +130,7 @@ const sources: Files = {
       { enum Nested { A = Plain.D } console.log(Nested.A); }
       return Inner;
     }
-    export default { Plain, Bits, Arithmetic, Text, Mixed, Constants, Inside, Merged, Empty, Asserted, within, toString };
+    export default { Plain, Bits, Arithmetic, Text, Mixed, Constants, Inside, Merged, Empty, Asserted, within, toString, Holder, early };
   `,
   'classes.ts': `
     interface Shape { area(): number }

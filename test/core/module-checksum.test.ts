@@ -78,6 +78,7 @@ describe('the checksum of a module', () => {
       `import { a } from 'x'; f((a) => a, { a: 1 }.a)`,
       'f((a) => a, { a: 1 }.a)',
     ],
+    ['imports that only meta properties seem to use', `import { meta } from 'x'; import.meta`, 'import.meta'],
     ['an export of nothing', 'f(); export {}', 'f();'],
   ])('does not change with %s', async (_, left, right) => {
     expect(await checksumOfJs(left)).toBe(await checksumOfJs(right));
@@ -193,6 +194,11 @@ describe('the checksum of a module', () => {
         A["B"] = "b"; A[A["C"] = void 0] = "C"; A["D"] = "d" + f(); A[A["E"] = 1 + f()] = "E"; A[A["F"] = -f()] = "F";
         A[A["G"] = +"1"] = "G"; A[A["H"] = A[A.B]] = "H"; A[A["I"] = f().B] = "I"; A[A["J"] = A?.B] = "J";
       })(A || (A = {}));`,
+    ],
+    [
+      'enums that mention constants which name each other',
+      'const a = b, b = a; enum C { D = a }',
+      'const a = b, b = a; var C; (function (C) { C[C["D"] = a] = "D"; })(C || (C = {}));',
     ],
     [
       'enums that mention hidden names',

@@ -226,6 +226,7 @@ describe('a session that is terminated', () => {
     const error = await deploying;
 
     expect(error).toBeInstanceOf(SessionLostError);
+    expect(error).toMatchObject({ message: expect.stringContaining('while "1.0.0-2-stay.ts" was in up') });
     expect(await readEffects()).toEqual([1]);
     await openGate();
     await deploy({ database: url, folder });

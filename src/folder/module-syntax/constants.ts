@@ -6,8 +6,15 @@ export type Constant = string | number;
 export type Binding =
   | { readonly kind: 'opaque' }
   | { readonly kind: 'value'; readonly value: Constant }
-  | { readonly kind: 'variable'; readonly init: SyntaxNode; readonly end: number }
+  | Variable
   | { readonly kind: 'enum'; readonly members: Map<string, Constant> };
+
+interface Variable {
+  readonly kind: 'variable';
+  readonly init: SyntaxNode;
+  /** While its value is worked out: constants may name each other in a circle. */
+  isPending: boolean;
+}
 
 /** Names of one block, and the blocks around it. */
 export interface Names {
@@ -55,14 +62,9 @@ function variables(declarator: SyntaxNode, isConst: boolean): readonly (readonly
   const init = childOf(declarator, 'init');
   // tsc takes a constant's value only where no annotation says what it is.
   if (isConst && init && id?.type === 'Identifier' && !childOf(id, 'typeAnnotation')) {
-    return [[nameOf(id), { kind: 'variable', init, end: position(declarator, 'end') }]];
+    return [[nameOf(id), { kind: 'variable', init, isPending: false }]];
   }
   return boundNames(id).map((name) => [name, opaque]);
-}
-
-function position(node: SyntaxNode, key: 'start' | 'end'): number {
-  const value = node[key];
-  return typeof value === 'number' ? value : Number.POSITIVE_INFINITY;
 }
 
 /** The value of a constant expression as tsc works it out for an enum's member. Takes a tree with its types. */
@@ -152,12 +154,20 @@ const binaryOperators: Readonly<Record<string, (left: number, right: number) => 
 };
 
 function evaluateName(identifier: SyntaxNode, names: Names | undefined): Constant | undefined {
-  const found = lookUp(nameOf(identifier), names);
-  if (!found) return globalConstants.get(nameOf(identifier));
+  const name = nameOf(identifier);
+  const found = lookUp(name, names);
+  if (!found) return globalConstants.get(name);
   const { binding, at } = found;
   if (binding.kind === 'value') return binding.value;
-  if (binding.kind !== 'variable' || binding.end > position(identifier, 'start')) return undefined;
-  return evaluate(binding.init, at).value;
+  return binding.kind === 'variable' ? evaluateVariable(binding, at) : undefined;
+}
+
+function evaluateVariable(variable: Variable, names: Names): Constant | undefined {
+  if (variable.isPending) return undefined;
+  variable.isPending = true;
+  const { value } = evaluate(variable.init, names);
+  variable.isPending = false;
+  return value;
 }
 
 const globalConstants: ReadonlyMap<string, number> = new Map([
