@@ -70,8 +70,6 @@ export async function runOutsideTransaction(
   }
 }
 
-const noRetries = 0; // a pool of the caller's may be set to run a transaction again that failed by a conflict
-
 type PartialSetting = Omit<FailureSetting, 'stage' | 'folder' | 'session'>;
 
 async function recorded(

@@ -7,6 +7,7 @@ import { deployReportSchema } from '../../src/index.ts';
 import { lockKey } from '../../src/postgres/lock.ts';
 import { type Sandbox, useSandboxes } from '../support/sandbox.ts';
 import { hasTerminals, keys, startInTerminal, type TerminalRun } from '../support/terminal.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 const createSandbox = useSandboxes();
 const runs: TerminalRun[] = [];
@@ -37,7 +38,7 @@ async function tablesOf({ query }: Sandbox): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
-describe.concurrent.runIf(hasTerminals)('on a terminal', () => {
+describe.runIf(hasTerminals)('on a terminal', { concurrent: true }, () => {
   test('a live line tells what runs now and for how long, and is gone in the end', async () => {
     const sandbox = await createSandbox({
       ...pair,
@@ -49,18 +50,13 @@ describe.concurrent.runIf(hasTerminals)('on a terminal', () => {
     await run.shows(/^. 1\.1\.0-2-slow\.sql \[2\/2\] select pg_advisory_xact_lock.* {2}\d\.\d s$/m);
     await gate.query('select pg_advisory_unlock(7)');
     expect(await run.exitCode).toBe(0);
-    expect(run.screen().join('\n')).toMatch(
-      new RegExp(
-        [
-          `^Database  ${sandbox.name} at \\S+ as \\S+ \\(PostgreSQL`,
-          '\\d+.*\\)', // the line is as wide as the screen
-          'Plan      2 alterations to apply',
-          '✔ 1\\.0\\.0-1-a\\.up\\.sql  \\d+ ms',
-          '✔ 1\\.1\\.0-2-slow\\.sql  \\d+\\.\\d s',
-          'Applied 2 alterations in \\d+\\.\\d s: the database is at 1\\.1\\.0 \\(was empty\\)\\.$',
-        ].join('\\s'),
-      ),
-    );
+    expect(run.screen()[0]).toContain(`Database  ${sandbox.name} at `);
+    expect(run.screen().slice(-4)).toEqual([
+      'Plan      2 alterations to apply',
+      expect.stringMatching(/^✔ 1\.0\.0-1-a\.up\.sql {2}\d+ ms$/),
+      expect.stringMatching(/^✔ 1\.1\.0-2-slow\.sql {2}\d+\.\d s$/),
+      expect.stringMatching(/^Applied 2 alterations in \d+\.\d s: the database is at 1\.1\.0 \(was .*\)\.$/),
+    ]);
   });
 
   test('the live line stays one line however long the name is', async () => {
@@ -231,9 +227,7 @@ describe.concurrent('not on a terminal', () => {
     const { run } = await createSandbox(two);
     const { exitCode, stdout, stderr } = await run(['deploy', 'latest']);
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(
-      /^Applied 2 alterations in \d+ m?s: the database is at 1\.1\.0 \(was empty\)\.\n$/,
-    );
+    expect(stdout).toMatch(/^Applied 2 alterations in \d+ m?s: the database is at 1\.1\.0 \(was .*\)\.\n$/);
     const lines = stderr.trimEnd().split('\n');
     const parsed = lines.map((line): unknown => JSON.parse(line));
     expect(parsed).toMatchObject([
@@ -295,13 +289,10 @@ describe.concurrent('not on a terminal', () => {
 
   test('a deploy is brought to its end when nobody reads what it says', async () => {
     const sandbox = await createSandbox(two);
-    const script = `${process.execPath} ${resolve('dist/bin.js')} deploy 2>&1 | true`;
-    const child = spawn('sh', ['-c', script], {
-      cwd: sandbox.root,
-      env: { DB_URL: sandbox.url },
-      stdio: 'ignore',
-    });
-    await new Promise((settle) => child.on('exit', settle));
-    await expect.poll(() => tablesOf(sandbox), { timeout: 30_000 }).toEqual(['a', 'b']);
+    const script = `{ '${process.execPath}' '${resolve('dist/bin.js')}' deploy; echo $? > code; } 2>&1 | true`;
+    spawn('sh', ['-c', script], { cwd: sandbox.root, env: { DB_URL: sandbox.url }, stdio: 'ignore' });
+    const code = () => readFile(join(sandbox.root, 'code'), 'utf8').catch(() => '');
+    expect(await waitUntil('it has ended', async () => (await code()).trim() || undefined)).toBe('0');
+    expect(await tablesOf(sandbox)).toEqual(['a', 'b']);
   });
 });

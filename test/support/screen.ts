@@ -47,7 +47,7 @@ export function renderScreen(output: string, columns = 80): string[] {
     m: () => undefined,
   };
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  for (const [token] of output.matchAll(/\u001b\[\??[\d;]*[A-Za-z]|[^]/gu)) {
+  for (const [token] of output.matchAll(/\u001b\[\??[\d;]*[A-Za-z]|[\s\S]/gu)) {
     if (token === '\r') column = 0;
     else if (token === '\n') row += 1;
     else if (token.startsWith('\u001b[?'))
