@@ -45,7 +45,7 @@ function renderDeployed(
   if (applied.length === 0) return `${palette.good('Nothing to do')}: the database is ${atVersion(version)}.`;
   const late = applied.filter((step) => step.late).length;
   const lateNote = late > 0 ? palette.notice(` ${late} of them ${late === 1 ? 'was' : 'were'} late.`) : '';
-  return `${palette.good(`Applied ${countOf(applied.length)}`)} in ${renderDuration(durationMs)}: the database is ${atVersion(version)} (was ${versionBefore ?? 'at none'}).${lateNote}`;
+  return `${palette.good(`Applied ${countOf(applied.length)}`)} in ${renderDuration(durationMs)}: the database is ${atVersion(version)} (${versionBefore ? `was ${versionBefore}` : 'nothing was applied before'}).${lateNote}`;
 }
 
 function renderDryRun({ planned, target, version }: DeployReport, palette: Palette): string {

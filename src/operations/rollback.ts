@@ -28,7 +28,6 @@ export interface RollbackOptions extends RunOptions {
  * Refuses before touching anything when one has no `down` or no file. Throws an AlterationError; see its subclasses.
  */
 export async function rollback(options: RollbackOptions): Promise<RollbackReport> {
-  const start = performance.now();
   const target = parseTarget(options.target);
   const report = reporterOf(options);
   return withSnapshot(`rollback ${renderTarget(target)}`, options, async (snapshot) => {
@@ -38,6 +37,7 @@ export async function rollback(options: RollbackOptions): Promise<RollbackReport
     const prepared = await prepare(snapshot);
     const planned = prepared.plan.steps.map(({ alteration }) => describeAlteration(alteration));
     const wanted = !options.dryRun && planned.length > 0 && ((await options.confirm?.(planned)) ?? true);
+    const start = performance.now(); // what the answer took is not the rollback's
     const finished = wanted ? await rollBackUnderLock(snapshot, prepared.plan, prepare, options, report) : [];
     return describeOutcome(snapshot, options, prepared.plan, finished, performance.now() - start);
   });

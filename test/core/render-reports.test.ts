@@ -84,7 +84,7 @@ const deploys: readonly (readonly [string, DeployReport, string])[] = [
       versionBefore: null,
       applied: [...steps, ...steps].map((step) => ({ ...step, late: false, durationMs: 3 })),
     },
-    'Applied 4 alterations in 1.2 s: the database is at 1.4.0 (was at none).',
+    'Applied 4 alterations in 1.2 s: the database is at 1.4.0 (nothing was applied before).',
   ],
   [
     'that one was late',
