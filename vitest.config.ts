@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 const results = process.env['VITEST_RESULTS'];
-const server = 'test/support/server.ts';
+const builtAndServed = ['test/support/build.ts', 'test/support/server.ts'];
 const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
 
 export default defineConfig({
@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'postgres',
           include: ['test/postgres/**/*.test.ts'],
-          globalSetup: [server],
+          globalSetup: builtAndServed,
           ...patience,
         },
       },
@@ -22,7 +22,7 @@ export default defineConfig({
         test: {
           name: 'cli',
           include: ['test/cli/**/*.test.ts'],
-          globalSetup: ['test/support/build.ts', server],
+          globalSetup: builtAndServed,
           ...patience,
         },
       },

@@ -53,10 +53,15 @@ function explainOutside(node: Node, text: string): string | undefined {
   if ('TransactionStmt' in node) {
     return `"${summariseSql(text)}" cannot stand in a no-transaction file, whose statements are sent and recorded one by one; use a do block, or a file without "-- alteration: no-transaction".`;
   }
+  if ('VariableSetStmt' in node && roleSettings.has(node.VariableSetStmt.name)) {
+    return `"${summariseSql(text)}" would hold for the journal of this no-transaction file too; connect with that role, or use a file without "-- alteration: no-transaction".`;
+  }
   const name = nameBy(inTransactionOnly, node);
   if (name === undefined) return undefined;
   return `"${name}" does nothing outside a transaction, and this is a no-transaction file; use a do block, or a file without "-- alteration: no-transaction".`;
 }
+
+const roleSettings: ReadonlySet<string | undefined> = new Set(['role', 'session_authorization']);
 
 const savepoints: ReadonlySet<string | undefined> = new Set([
   'TRANS_STMT_SAVEPOINT',

@@ -20,8 +20,8 @@ export async function runInTransaction(
   const failedQueries: FailedQueries = new Map();
   const { session, abandon } = context;
   const setting = { alteration: file, phase, transaction: 'inside', failedQueries } as const;
-  await recorded(setting, context, record, (transaction) =>
-    runPhase(work, transaction, { session, abandon, failedQueries, transaction: 'inside' }),
+  await recorded(setting, context, record, (transaction, onQuery) =>
+    runPhase(work, transaction, { session, abandon, failedQueries, onQuery, transaction: 'inside' }),
   );
 }
 
@@ -40,11 +40,12 @@ export async function runSqlInTransaction(
     transaction: 'inside' as const,
     ...(statement ? { sql: { file, script, statement } } : {}),
   });
-  await recorded(setting, context, record, async (transaction) => {
+  await recorded(setting, context, record, async (transaction, onQuery) => {
     for (const [index, next] of script.statements.entries()) {
       statement = next;
       const at = { index: index + 1, total: script.statements.length };
       context.report({ type: 'statement', alteration: file, ...at, summary: next.summary });
+      onQuery(next.text);
       await transaction.query(rawQuery(next.text));
     }
     statement = undefined;
@@ -76,13 +77,19 @@ async function recorded(
   setting: PartialSetting | (() => PartialSetting),
   { session, folder }: RunContext,
   record: Write,
-  work: (transaction: DatabaseTransactionConnection) => Promise<void>,
+  work: (transaction: DatabaseTransactionConnection, onQuery: (text: string) => void) => Promise<void>,
 ): Promise<void> {
+  let mayHaveChangedRole = false;
+  const onQuery = (text: string) => {
+    mayHaveChangedRole ||= /\b(?:role|authorization)\b/i.test(text);
+  };
   let stage: FailureSetting['stage'] = 'script';
   try {
     await session.transaction(async (transaction) => {
-      await work(transaction);
+      await work(transaction, onQuery);
       stage = 'record';
+      // The history is ours to write, whatever role the alteration has taken.
+      if (mayHaveChangedRole) await transaction.query(rawQuery('reset session authorization'));
       await record(transaction);
       stage = 'commit';
     });

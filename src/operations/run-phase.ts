@@ -17,6 +17,8 @@ export interface PhaseOptions {
   readonly session: Session;
   readonly abandon: AbortSignal | undefined;
   readonly failedQueries: FailedQueries;
+  /** Called with each query before it is sent. */
+  readonly onQuery?: (text: string) => void;
   /** Inside a transaction, a script may not end it. */
   readonly transaction: 'inside' | 'outside';
 }
@@ -25,12 +27,15 @@ export interface PhaseOptions {
 export async function runPhase<C extends Connection>(
   phase: (connection: C) => unknown,
   connection: C,
-  { session, abandon, failedQueries, transaction }: PhaseOptions,
+  { session, abandon, failedQueries, onQuery, transaction }: PhaseOptions,
 ): Promise<void> {
   let queries = 0;
   const script = openScriptConnection(connection, {
     splitStatements,
-    checkQuery: transaction === 'inside' ? refuseTransactionControl : () => undefined,
+    checkQuery: (text) => {
+      if (transaction === 'inside') refuseTransactionControl(text);
+      onQuery?.(text);
+    },
     onFailure: (error, query) => failedQueries.set(error, query),
     onActivity: (change) => {
       queries += change;

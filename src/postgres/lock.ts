@@ -57,10 +57,7 @@ export async function readLockHolder(connection: Queryable, key: bigint): Promis
         and (l.classid::bigint << 32) | l.objid::bigint = ${key}::bigint
       limit 1
     )::text as document`;
-  const { rows } = await connection.query(query);
-  return z.object({ document: z.string().nullable() }).parse(rows[0]).document === null
-    ? undefined
-    : parseHolder(rows[0]);
+  return (await readDocument(connection, query, holderSchema.nullable())) ?? undefined;
 }
 
 async function acquireLock(connection: Queryable, key: bigint, options: LockOptions): Promise<void> {
@@ -127,8 +124,3 @@ const holderSchema = z
       ...(since ? { since: new Date(since).toISOString() } : {}),
     }),
   );
-
-function parseHolder(row: unknown): LockHolder {
-  const { document } = z.object({ document: z.string() }).parse(row);
-  return holderSchema.parse(JSON.parse(document));
-}

@@ -14,8 +14,8 @@ export function rawQuery(text: string, values: readonly PrimitiveValueExpression
 }
 
 /**
- * Runs a query that returns one row with one JSON column named `document`, and parses it.
- * As JSON text it is the same whatever field names, interceptors and type parsers the connection is set to.
+ * Runs a query that returns one row with one column `document` of JSON text, and parses it. Read like this, it is the same
+ * whatever field names, interceptors and type parsers the connection is set to. SQL's null is JSON's.
  */
 export async function readDocument<T>(
   connection: Queryable,
@@ -23,8 +23,7 @@ export async function readDocument<T>(
   schema: ZodType<T>,
 ): Promise<T> {
   const { rows } = await connection.query(query);
-  const { document } = documentRow.parse(rows[0]);
-  return schema.parse(JSON.parse(document));
+  const row = z.record(z.string(), z.unknown()).parse(rows[0]);
+  const document = 'document' in row ? row['document'] : Object.values(row)[0]; // interceptors add and rename columns
+  return schema.parse(typeof document === 'string' ? JSON.parse(document) : null);
 }
-
-const documentRow = z.object({ document: z.string() });

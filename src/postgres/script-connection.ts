@@ -184,7 +184,7 @@ function parseToken(token: unknown): { text: string; values: readonly PrimitiveV
 
 /** Refuses statements that would end the transaction that an alteration and its history row share. */
 export function refuseTransactionControl(text: string): void {
-  const words = text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ').trim();
+  const words = withoutComments(text).replace(/^[\s;]+/, '');
   const match =
     /^(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i.exec(
       words,
@@ -196,4 +196,10 @@ export function refuseTransactionControl(text: string): void {
       hint: 'Use connection.transaction(…) for a part that may fail, and beforeUp for work outside the transaction.',
     },
   );
+}
+
+/** The text with its comments blanked, nested ones too. Quotes are not heeded: only the first words matter here. */
+function withoutComments(text: string): string {
+  const blanked = text.replace(/--[^\n]*|\/\*(?:(?!\/\*|\*\/)[\s\S])*\*\//g, ' ');
+  return blanked === text ? text : withoutComments(blanked);
 }

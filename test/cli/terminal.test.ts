@@ -212,7 +212,7 @@ describe.runIf(hasTerminals)('on a terminal', { concurrent: true }, () => {
     ['no colours with NO_COLOR', [], { NO_COLOR: '1' }, false],
     ['no colours with ALTERATION_COLOR=false', [], { ALTERATION_COLOR: 'false' }, false],
     ['no colours on a dumb terminal', [], { TERM: 'dumb' }, false],
-    ['colours with FORCE_COLOR, whatever NO_COLOR says', [], { NO_COLOR: '1', FORCE_COLOR: '1' }, true],
+    ['colours with FORCE_COLOR despite NO_COLOR', [], { NO_COLOR: '1', FORCE_COLOR: '1' }, true],
   ] as const)('there are %s', async ([, args, env, expected]) => {
     const sandbox = await createSandbox(pair);
     const run = start(sandbox, ['deploy', 'latest', ...args], env);

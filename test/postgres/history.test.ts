@@ -158,6 +158,36 @@ describe('the table', () => {
     ]);
   });
 
+  test.each([
+    ['a SQL file', '.sql', (role: string) => `set role ${role};\ncreate table owned ();`],
+    [
+      'a module',
+      '.ts',
+      (role: string) =>
+        moduleText(
+          `await connection.query(sql.unsafe\`set local session authorization ${role}\`);
+           await connection.query(sql.unsafe\`create table owned ()\`);`,
+        ),
+    ],
+  ])('is written by the role of the connection when %s takes another', async (_, extension, text) => {
+    const role = `other_${database.name}`;
+    await query(`create role ${role}; grant create on schema public to ${role}`);
+    try {
+      await deploy({
+        database: url,
+        folder: await createFolder({ [`1.0.0-1-own${extension}`]: text(role) }),
+      });
+
+      expect(
+        await query(`select pg_get_userbyid(relowner) as owner from pg_class where relname = 'owned'`),
+      ).toEqual([{ owner: role }]);
+      const [row] = await query<{ role: string }>('select role from public.alteration_history');
+      expect(row?.role).toBe(decodeURIComponent(new URL(url).username));
+    } finally {
+      await query(`drop owned by ${role}; drop role ${role}`);
+    }
+  });
+
   test('stands in the schema and under the name that were set, and the schema is created', async () => {
     const folder = await createFolder(files);
     const options = { database: url, folder, historySchema: 'Odd "schema"', historyTable: "it's; history" };

@@ -570,6 +570,8 @@ describe('control of the transaction', () => {
     'commit',
     'COMMIT and chain;',
     '  -- now\n commit',
+    '/* a /* nested */ comment */ commit',
+    '; commit',
     '/* now */ end',
     'rollback',
     'rollback work',
