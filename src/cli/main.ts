@@ -7,7 +7,7 @@ import { choosePalette } from './palette.ts';
 import { type Invocation, parseArguments } from './program.ts';
 import { createLogProgress, createPrettyProgress, type Progress } from './progress.ts';
 import { describeError, renderError } from './report-error.ts';
-import { runCommand } from './run-command.ts';
+import { type Outcome, runCommand } from './run-command.ts';
 import { type GivenValue, parseSettings, type Settings, settingDefinitions } from './settings.ts';
 import { wrapText } from './wrap-text.ts';
 
@@ -44,13 +44,20 @@ async function runInvocation(command: Command, host: Host): Promise<number> {
     const outcome = await runCommand(name, { host, settings, rows: file.rows, argument, progress, palette });
     progress.end();
     host.stdout.write(
-      json && outcome.report ? `${JSON.stringify(outcome.report, null, 2)}\n` : `${outcome.text}\n`,
+      json && outcome.report
+        ? `${JSON.stringify(outcome.report, null, 2)}\n`
+        : `${showOutcome(outcome, host)}\n`,
     );
     return outcome.exitCode;
   } catch (error) {
     progress.end();
     return reportFailure(error, host, { command: name, json, folder: settings.dir, color });
   }
+}
+
+/** A result is fitted to the screen; a completion script is for a shell. */
+function showOutcome({ report, text }: Outcome, { stdout }: Host): string {
+  return report && stdout.isTTY ? wrapText(text, stdout.columns) : text;
 }
 
 const stopping = 'Stopping at the next safe point; a second signal abandons the alteration.';

@@ -38,7 +38,10 @@ export function refuseEdited(edited: readonly Edited[]): void {
       ? `"${first.alteration.file}" was edited after it was applied.`
       : `${edited.length} alterations were edited after they were applied.`;
   throw new EditedError(message, {
-    problems: edited.map(({ alteration: { file } }) => ({ file, message: `"${file}" was edited.` })),
+    problems: edited.map(({ alteration: { file } }) => ({
+      file,
+      message: `"${file}" was edited after it was applied.`,
+    })),
     hint: 'Nothing was changed. Restore the file and put the change into a new alteration; or, if the edit changes nothing that matters, accept it with --allow-edited.',
   });
 }

@@ -179,7 +179,8 @@ function parseToken(token: unknown): { text: string; values: readonly PrimitiveV
     );
   }
   const values = 'values' in token && Array.isArray(token.values) ? token.values : [];
-  return { text: token.sql, values };
+  // As slonik sends it: an error's position counts the characters of that.
+  return { text: token.sql.replaceAll('$slonik_', '$'), values };
 }
 
 /** Refuses statements that would end the transaction that an alteration and its history row share. */

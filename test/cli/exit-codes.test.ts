@@ -423,6 +423,13 @@ describeCases('4: an alteration failed and left nothing', 4, [
     'alterations/1.0.0-2-a.ts:4:7',
   ),
   failing(
+    'points at the error in a statement with parameters',
+    '1.0.0-2-a.ts',
+    moduleText(`${half}\nawait connection.query(sql.unsafe\`select \${1}::int, nope\`);`),
+    'column "nope" does not exist',
+    '\n  1 | select $1::int, nope\n    |                 ^\n',
+  ),
+  failing(
     'tells the statement of a script that PostgreSQL refused',
     '1.0.0-2-a.ts',
     moduleText(`${half}\nawait connection.query(sql.unsafe\`insert into halv values (1)\`);`),

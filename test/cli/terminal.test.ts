@@ -51,12 +51,9 @@ describe.runIf(hasTerminals)('on a terminal', { concurrent: true }, () => {
     await gate.query('select pg_advisory_unlock(7)');
     expect(await run.exitCode).toBe(0);
     expect(run.screen()[0]).toContain(`Database  ${sandbox.name} at `);
-    expect(run.screen().slice(-4)).toEqual([
-      'Plan      2 alterations to apply',
-      expect.stringMatching(/^✔ 1\.0\.0-1-a\.up\.sql {2}\d+ ms$/),
-      expect.stringMatching(/^✔ 1\.1\.0-2-slow\.sql {2}\d+\.\d s$/),
-      expect.stringMatching(/^Applied 2 alterations in \d+\.\d s: the database is at 1\.1\.0 \(was .*\)\.$/),
-    ]);
+    expect(run.screen().join(' ')).toMatch(
+      /Plan {6}2 alterations to apply ✔ 1\.0\.0-1-a\.up\.sql {2}\d+ ms ✔ 1\.1\.0-2-slow\.sql {2}\d+\.\d s Applied 2 alterations in \d+\.\d s: the database is at 1\.1\.0 \([^)]*\)\.$/,
+    );
   });
 
   test('the live line stays one line however long the name is', async () => {
@@ -227,7 +224,7 @@ describe.concurrent('not on a terminal', () => {
     const { run } = await createSandbox(two);
     const { exitCode, stdout, stderr } = await run(['deploy', 'latest']);
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^Applied 2 alterations in \d+ m?s: the database is at 1\.1\.0 \(was .*\)\.\n$/);
+    expect(stdout).toMatch(/^Applied 2 alterations in \d+ m?s: the database is at 1\.1\.0 \(.*\)\.\n$/);
     const lines = stderr.trimEnd().split('\n');
     const parsed = lines.map((line): unknown => JSON.parse(line));
     expect(parsed).toMatchObject([
