@@ -27,8 +27,8 @@ async function runProcess(): Promise<number> {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  ignoreClosedPipe(process.stdout);
-  ignoreClosedPipe(process.stderr);
+  const stdout = watchOutput(process.stdout);
+  watchOutput(process.stderr); // a log that cannot be written must not undo an alteration
   const terminal =
     process.stdin.isTTY && process.stderr.isTTY
       ? { input: process.stdin, output: process.stderr }
@@ -46,7 +46,16 @@ async function runProcess(): Promise<number> {
   result.release();
   await Promise.all([flush(process.stdout), flush(process.stderr)]);
   guard.release();
-  process.exit(exitCode); // a script may have left timers or sockets behind
+  const failure = stdout.failure ?? leftOver(abandon.signal);
+  if (failure && exitCode === 0)
+    process.stderr.write(`✖ What was asked for is done; after that: ${failure.message}\n`);
+  process.exit(failure && exitCode === 0 ? 1 : exitCode); // a script may have left timers or sockets behind
+}
+
+/** What a script left running and that failed when nothing was waiting for it any more. */
+function leftOver({ aborted, reason }: AbortSignal): Error | undefined {
+  if (!aborted) return undefined;
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 /** Turns what a script does to the process into the failure of that script. */
@@ -57,7 +66,9 @@ function guardProcess(abandon: AbortController): { release: () => void } {
     abandon.abort(error);
     throw error;
   };
+  const { reallyExit } = process as unknown as ReallyExit;
   process.exit = refuseExit;
+  (process as unknown as ReallyExit).reallyExit = refuseExit;
   module.syncBuiltinESMExports(); // for those who import { exit } from 'node:process'
   const onFault = (error: unknown) => abandon.abort(error);
   const onIdle = () =>
@@ -70,10 +81,16 @@ function guardProcess(abandon: AbortController): { release: () => void } {
   return {
     release: () => {
       process.exit = exit;
+      (process as unknown as ReallyExit).reallyExit = reallyExit;
       module.syncBuiltinESMExports();
       process.off('beforeExit', onIdle);
     },
   };
+}
+
+/** What process.exit itself calls; Node's types do not know it. */
+interface ReallyExit {
+  reallyExit: (code?: number | string | null) => never;
 }
 
 /** Keeps stdout for the result, which may be one JSON document: what scripts print goes to stderr. */
@@ -98,10 +115,12 @@ function outputOf(stream: NodeJS.WriteStream) {
 }
 
 /** `| head` closes the pipe: that is the reader's right, and no failure. */
-function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
+function watchOutput(stream: NodeJS.WriteStream): { failure: Error | undefined } {
+  const watch: { failure: Error | undefined } = { failure: undefined };
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE') watch.failure = error;
   });
+  return watch;
 }
 
 function flush(stream: NodeJS.WriteStream): Promise<void> {

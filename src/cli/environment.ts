@@ -2,30 +2,33 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { ConfigurationError, UsageError } from '../core/errors.ts';
+import { connectionStringFromEnvironment } from '../postgres/connection-string.ts';
 import type { Host } from './host.ts';
 import { type GivenValue, type SettingName, settingDefinitions, variablesOf } from './settings.ts';
 
 /**
- * Adds the values of the `.env` file (or the one named) to the environment, where it has none of that name.
- * Values may span lines. Throws a ConfigurationError for a named file that cannot be read.
+ * Reads the values of the `.env` file (or the one named), and adds them to the environment where it has none of that
+ * name. Values may span lines. Throws a ConfigurationError for a named file that cannot be read.
  */
-export async function loadEnvFile({ env, cwd }: Host, named: string | undefined): Promise<void> {
+export async function loadEnvFile({ env, cwd }: Host, named: string | undefined): Promise<Host['env']> {
   const path = resolve(cwd, named ?? '.env');
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (absent && named === undefined) return;
+    if (absent && named === undefined) return {};
     const reason = absent ? 'it does not exist' : error instanceof Error ? error.message : String(error);
     throw new ConfigurationError(`The env file "${named ?? '.env'}" cannot be read: ${reason}.`, {
       cause: error,
     });
   }
-  for (const [name, value] of Object.entries(parseEnv(text))) env[name] ??= value;
+  const values: Host['env'] = parseEnv(text);
+  for (const [name, value] of Object.entries(values)) env[name] ??= value;
+  return values;
 }
 
-/** What the environment says of the settings. */
+/** What an environment, or the values of an env file, say of the settings. */
 export function readEnvironment(env: Host['env']): ReadonlyMap<string, GivenValue> {
   const given = new Map<string, GivenValue>();
   for (const name of Object.keys(settingDefinitions) as SettingName[]) {
@@ -37,8 +40,17 @@ export function readEnvironment(env: Host['env']): ReadonlyMap<string, GivenValu
   return given;
 }
 
+/** The database that an environment names by libpq's variables, where it names none by a URL. */
+export function readLibpqDatabase(
+  env: Host['env'],
+  given: ReadonlyMap<string, GivenValue>,
+): ReadonlyMap<string, GivenValue> {
+  const url = given.has('dbUrl') ? undefined : connectionStringFromEnvironment(env);
+  return new Map(url === undefined ? [] : [['dbUrl', { value: url, source: "libpq's variables" }]]);
+}
+
 /** Options that npm knows too: a user's own npm settings may hold them, and losing them harms nobody. */
-const npmOwn = new Set(['yes', 'color', 'config', 'logLevel']);
+const npmOwn = new Set(['yes', 'color']);
 
 /** npm keeps options that stand before `--` for itself: a lost --dry-run would alter for real. Throws a UsageError. */
 export function refuseSwallowedOptions({ env, argv }: Host): void {

@@ -1,7 +1,9 @@
 import { UsageError } from '../core/errors.ts';
+import { type CommandDefinition, commandDefinitions } from './commands.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
-import { loadEnvFile, readEnvironment, refuseSwallowedOptions } from './environment.ts';
+import { loadEnvFile, readEnvironment, readLibpqDatabase, refuseSwallowedOptions } from './environment.ts';
 import { exitCodeOf, exitCodes } from './exit-code.ts';
+import { hidePasswords } from './hide-passwords.ts';
 import type { Host } from './host.ts';
 import { choosePalette } from './palette.ts';
 import { type Invocation, parseArguments } from './program.ts';
@@ -71,9 +73,9 @@ interface FailureReport {
 
 function reportFailure(error: unknown, host: Host, { command, json, folder, color }: FailureReport): number {
   const shown = error instanceof UsageError && !json ? withHelpHint(error, command) : error;
-  const text = renderError(shown, folder, choosePalette(color, host.env, host.stderr));
+  const text = hidePasswords(renderError(shown, folder, choosePalette(color, host.env, host.stderr)));
   host.stderr.write(`${host.stderr.isTTY ? wrapText(text, host.stderr.columns) : text}\n`);
-  if (json) host.stdout.write(`${JSON.stringify(describeError(error, command), null, 2)}\n`);
+  if (json) host.stdout.write(`${hidePasswords(JSON.stringify(describeError(error, command), null, 2))}\n`);
   return exitCodeOf(error);
 }
 
@@ -91,10 +93,21 @@ async function readSettings(command: Command, host: Host): Promise<{ settings: S
     const value = command.given.get(name)?.value ?? environment.get(name)?.value;
     return typeof value === 'string' ? value : undefined;
   };
-  await loadEnvFile(host, named('envFile', readEnvironment(host.env)));
-  const environment = readEnvironment(host.env);
-  const file = await readConfigFile(host.cwd, named('config', environment));
-  return { settings: parseSettings(new Map([...file.given, ...environment, ...command.given])), file };
+  const env = { ...host.env };
+  const real = readEnvironment(env);
+  const values = await loadEnvFile(host, named('envFile', real));
+  const fromFile = readEnvironment(values);
+  const file = await readConfigFile(host.cwd, named('config', new Map([...fromFile, ...real])));
+  const layers = [file.given, fromFile, real, command.given];
+  if (definitionOf(command.name).settings.includes('dbUrl') && !command.given.has('dbUrl')) {
+    layers.splice(1, 0, readLibpqDatabase(values, fromFile));
+    layers.splice(3, 0, readLibpqDatabase(env, real));
+  }
+  return { settings: parseSettings(new Map(layers.flatMap((layer) => [...layer]))), file };
+}
+
+function definitionOf(name: Command['name']): CommandDefinition {
+  return commandDefinitions[name];
 }
 
 function createProgress(settings: Settings, host: Host): Promise<Progress> {

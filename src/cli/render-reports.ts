@@ -106,8 +106,10 @@ const listColumns: readonly { title: string; cell: (one: Listed, palette: Palett
   { title: 'TIMESTAMP', cell: ({ id }) => id },
   {
     title: 'NAME',
-    cell: ({ name, statementsDone }) =>
-      statementsDone === null ? name : `${name} (half done: ${statementsOf(statementsDone)})`,
+    cell: ({ name, state, statementsDone }) =>
+      statementsDone === null
+        ? name
+        : `${name} (half ${state === 'applied' ? 'rolled back' : 'done'}: ${statementsOf(statementsDone)})`,
   },
   {
     title: 'APPLIED (UTC)',
@@ -163,7 +165,10 @@ export function renderCheck(report: CheckReport, palette: Palette): string {
       renderTable(rows, [], 2),
     );
   }
-  if (report.result === 'integrity' && report.edited.length === 0) {
+  for (const { version, id, name } of report.reverting) {
+    lines.push(`${palette.bad('Half rolled back')}: ${version}-${id}-${name}`);
+  }
+  if (report.result === 'integrity' && report.edited.length === 0 && report.reverting.length === 0) {
     lines.push(`${palette.bad('Late')} ones break the strict order that was asked for.`);
   }
   if (report.result === 'up-to-date')

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import { ConfigurationError, UsageError } from '../core/errors.ts';
-import { connectionStringFromEnvironment } from '../postgres/connection-string.ts';
 import type { CommandContext } from './command-context.ts';
 import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
 import { renderCompletion } from './completion.ts';
@@ -79,7 +78,6 @@ const runs: Readonly<Record<CommandName, Run>> = {
         target: context.argument ?? 'latest',
         strictOrder,
         waitMs: wait,
-        stop: context.host.stop,
         onWait: ({ reason }) => context.progress.onActivity(`Waiting: ${reason}`),
       });
       const exitCode = {
@@ -107,9 +105,12 @@ const runs: Readonly<Record<CommandName, Run>> = {
   baseline: (context) =>
     withDatabase(context, async (database) => {
       const { baseline } = await import('../operations/baseline.ts');
-      const { abandon: _abandon, ...options } = runOptions(context, database);
       const target = requireArgument(context);
-      const report = await baseline({ ...options, target, dryRun: context.settings.dryRun });
+      const report = await baseline({
+        ...runOptions(context, database),
+        target,
+        dryRun: context.settings.dryRun,
+      });
       return done(report, renderBaseline(report, context.palette));
     }),
   completion: async (context) => ({
@@ -130,7 +131,7 @@ function done(report: object, text: string): Outcome {
 
 function databaseOptions(context: CommandContext, database: string) {
   const { historySchema, historyTable } = context.settings;
-  return { database, folder: folderOf(context), historySchema, historyTable };
+  return { database, folder: folderOf(context), historySchema, historyTable, stop: context.host.stop };
 }
 
 function runOptions(context: CommandContext, database: string) {
@@ -140,7 +141,6 @@ function runOptions(context: CommandContext, database: string) {
     lockWaitMs: settings.lockWait,
     ...(rows ? { rows } : {}),
     onEvent: progress.onEvent,
-    stop: host.stop,
     abandon: host.abandon,
   };
 }
@@ -170,7 +170,7 @@ async function withDatabase(
   work: (database: string) => Promise<Outcome>,
 ): Promise<Outcome> {
   const { host, settings, progress } = context;
-  const url = settings.dbUrl ?? connectionStringFromEnvironment(host.env);
+  const url = settings.dbUrl;
   if (url === undefined) {
     throw new ConfigurationError('No database is named.', {
       hint: 'Set DB_URL (or DATABASE_URL, or --db-url) to postgres://user:password@host:port/database, or to embedded:<folder> for a PostgreSQL that npm installed.',

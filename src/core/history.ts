@@ -1,7 +1,7 @@
 import type { Alteration } from './alteration.ts';
 import type { Version } from './version.ts';
 
-/** A row of the history: an alteration that was applied, or one that was begun outside a transaction. */
+/** A row of the history: an alteration that was applied, or one that is half done or half taken back outside a transaction. */
 export interface HistoryRow {
   /** Canonical timestamp, the identity. */
   readonly id: string;
@@ -10,7 +10,7 @@ export interface HistoryRow {
   readonly version: Version;
   readonly name: string;
   readonly checksum: string;
-  readonly state: 'applied' | 'started';
+  readonly state: 'applied' | 'started' | 'reverting';
   /** ISO 8601, by the database's clock. */
   readonly appliedAt: string;
   readonly durationMs: number;
@@ -21,7 +21,7 @@ export interface HistoryRow {
   readonly runner: string;
   /** UUID shared by the rows of one deploy. */
   readonly deployId: string;
-  /** Digests of the statements done so far, of an alteration that was begun statement by statement. */
+  /** Digests of the statements done so far, of an alteration that is half done or half taken back. */
   readonly statementDigests: readonly string[];
 }
 

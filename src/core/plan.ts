@@ -9,7 +9,7 @@ export interface Step {
   /** Pending, but ordered before an applied one. */
   readonly late: boolean;
   /** Statements of a no-transaction file that an earlier run has done. */
-  readonly started?: HistoryRow;
+  readonly begun?: HistoryRow;
 }
 
 /** What a deploy would do, and what it noticed. */
@@ -22,6 +22,8 @@ export interface DeployPlan {
   readonly renamings: readonly Renaming[];
   /** Rows without a file. */
   readonly missing: readonly HistoryRow[];
+  /** Rows that a rollback has left half taken back. */
+  readonly reverting: readonly HistoryRow[];
 }
 
 /** What a rollback would do, and what stands in its way. */
@@ -41,7 +43,7 @@ export function planDeploy(alterations: readonly Alteration[], history: History,
   const rows = new Map(history.map((row) => [row.id, row]));
   const newest = newestApplied(alterations, history);
   const steps = alterations
-    .filter(({ id, version }) => rows.get(id)?.state !== 'applied' && targetIncludes(target, version))
+    .filter(({ id, version }) => isPending(rows.get(id)) && targetIncludes(target, version))
     .sort(compareAlterations)
     .map((alteration) => planStep(alteration, rows.get(alteration.id), newest));
   return {
@@ -50,6 +52,7 @@ export function planDeploy(alterations: readonly Alteration[], history: History,
     steps,
     renamings: findRenamings(alterations, rows),
     missing: findMissing(alterations, history),
+    reverting: history.filter(({ state }) => state === 'reverting'),
   };
 }
 
@@ -64,7 +67,7 @@ export function planRollback(
   const steps = beyond
     .flatMap((row) => {
       const alteration = files.get(row.id);
-      return alteration && row.state === 'applied' ? [{ alteration, row }] : [];
+      return alteration && row.state !== 'started' ? [{ alteration, row }] : [];
     })
     .sort((left, right) => compareAlterations(right.alteration, left.alteration));
   return {
@@ -83,7 +86,7 @@ export function currentVersion(
 ): Version | undefined {
   const files = new Map(alterations.map((alteration) => [alteration.id, alteration]));
   return history
-    .filter(({ state }) => state === 'applied')
+    .filter(({ state }) => state !== 'started')
     .map((row) => files.get(row.id)?.version ?? row.version)
     .sort(compareVersions)
     .at(-1);
@@ -99,12 +102,16 @@ export function findMissing(alterations: readonly Alteration[], history: History
 export function newestApplied(alterations: readonly Alteration[], history: History) {
   const files = new Map(alterations.map((alteration) => [alteration.id, alteration]));
   return history
-    .filter(({ state }) => state === 'applied')
+    .filter(({ state }) => state !== 'started')
     .map((row) => files.get(row.id) ?? row)
     .reduce<Alteration | HistoryRow | undefined>(
       (newest, entry) => (newest && compareAlterations(newest, entry) > 0 ? newest : entry),
       undefined,
     );
+}
+
+function isPending(row: HistoryRow | undefined): boolean {
+  return row === undefined || row.state === 'started';
 }
 
 function planStep(
@@ -113,7 +120,7 @@ function planStep(
   newest: ReturnType<typeof newestApplied>,
 ): Step {
   const late = newest !== undefined && compareAlterations(alteration, newest) < 0;
-  return row ? { alteration, late, started: row } : { alteration, late };
+  return row ? { alteration, late, begun: row } : { alteration, late };
 }
 
 function findRenamings(

@@ -45,6 +45,6 @@ function stateOf(
   newest: Ordered | undefined,
   editedIds: ReadonlySet<string>,
 ): State {
-  if (row?.state === 'applied') return editedIds.has(alteration.id) ? 'edited' : 'applied';
+  if (row && row.state !== 'started') return editedIds.has(alteration.id) ? 'edited' : 'applied';
   return newest && compareAlterations(alteration, newest) < 0 ? 'late' : 'pending';
 }

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** Codes with which Node says that it does not take TypeScript as it is written here, before running any of it. */
@@ -11,6 +12,9 @@ const typeScriptCodes = new Set([
   'ERR_REQUIRE_ESM',
 ]);
 
+// Node keeps a module for the life of the process; so does this what it was. An edited one must be read anew.
+const imported = new Map<string, string>();
+
 /** What a module exports. */
 export interface ModuleExports {
   readonly default: unknown;
@@ -21,15 +25,27 @@ export interface ModuleExports {
  * Imports a TypeScript or JavaScript module. Node's own type stripping is the fast path; where Node refuses
  * (enums, `./x.js` for a file `x.ts`, a CommonJS package), jiti takes over.
  */
-export async function importModule(path: string): Promise<ModuleExports> {
+export async function importModule(path: string, checksum = ''): Promise<ModuleExports> {
+  const known = imported.get(path);
+  imported.set(path, checksum);
+  if (known !== undefined && known !== checksum) return importWithJiti(path);
   try {
     return describeExports(await import(pathToFileURL(path).href));
   } catch (error) {
-    if (!isRefusal(error)) throw error;
-    const { createJiti } = await import('jiti');
-    const jiti = createJiti(path, { fsCache: false, moduleCache: false, interopDefault: false });
-    return describeExports(await jiti.import<object>(path));
+    if (!isRefusal(error, path)) throw error;
+    return importWithJiti(path);
   }
+}
+
+async function importWithJiti(path: string): Promise<ModuleExports> {
+  const { createJiti } = await import('jiti');
+  const jiti = createJiti(path, {
+    fsCache: false,
+    moduleCache: false,
+    tryNative: false,
+    interopDefault: false,
+  });
+  return describeExports(await jiti.import<object>(path));
 }
 
 function describeExports(module: object): ModuleExports {
@@ -37,9 +53,15 @@ function describeExports(module: object): ModuleExports {
   return { default: unwrapDefault(found), names: Object.keys(module) };
 }
 
-function isRefusal(error: unknown): boolean {
-  if (error instanceof SyntaxError) return true; // an import that is a type, or ESM in a CommonJS package
+function isRefusal(error: unknown, path: string): boolean {
+  // Of the module itself (an import that is a type, ESM in a CommonJS package), not thrown by what it runs.
+  if (error instanceof SyntaxError) return !hasFrameIn(error, dirname(path));
   return error instanceof Error && 'code' in error && typeScriptCodes.has(String(error.code));
+}
+
+function hasFrameIn({ stack = '' }: Error, folder: string): boolean {
+  const prefix = `${pathToFileURL(folder).href}/`;
+  return stack.split('\n').some((line) => /^\s+at /.test(line) && line.includes(prefix));
 }
 
 /** `exports.default` of a module that was compiled to CommonJS. */

@@ -16,7 +16,7 @@ export async function listFiles(folder: string): Promise<readonly string[]> {
     const files = await Promise.all(
       // a mounted ConfigMap holds its files as links
       entries.map(async (entry) =>
-        entry.isSymbolicLink() ? (await stat(join(folder, entry.name))).isFile() : entry.isFile(),
+        entry.isSymbolicLink() ? leadsToFile(join(folder, entry.name)) : entry.isFile(),
       ),
     );
     return entries.filter((_, index) => files[index]).map(({ name }) => name);
@@ -26,6 +26,14 @@ export async function listFiles(folder: string): Promise<readonly string[]> {
       cause: error,
     });
   }
+}
+
+/** A link that leads nowhere counts as a file: if it is named like an alteration, reading it tells. */
+async function leadsToFile(link: string): Promise<boolean> {
+  return stat(link).then(
+    (target) => target.isFile(),
+    () => true,
+  );
 }
 
 function describe(error: unknown): string {

@@ -8,7 +8,7 @@ import { type BaselineReport, reportVersion } from './reports.ts';
 import { describeAlteration, type Snapshot, withSnapshot } from './snapshot.ts';
 import { underLock } from './under-lock.ts';
 
-export interface BaselineOptions extends Omit<RunOptions, 'abandon'> {
+export interface BaselineOptions extends RunOptions {
   /** Everything up to it is recorded. */
   readonly target: string;
   readonly dryRun?: boolean;
@@ -18,7 +18,7 @@ export interface BaselineOptions extends Omit<RunOptions, 'abandon'> {
 export async function baseline(options: BaselineOptions): Promise<BaselineReport> {
   const target = parseTarget(options.target);
   const report = reporterOf(options);
-  return withSnapshot(`baseline ${renderTarget(target)}`, options, async (snapshot) => {
+  return withSnapshot(`baseline ${renderTarget(target)}`, options, 'run', async (snapshot) => {
     refuseRows(snapshot);
     report({ type: 'connected', database: snapshot.session.database });
     if (options.dryRun) return describeBaseline(snapshot, target, null, true);

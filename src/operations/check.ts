@@ -15,8 +15,6 @@ export interface CheckOptions extends DatabaseOptions {
   readonly waitMs?: number;
   /** Called before each pause of a wait, with the reason for it. */
   readonly onWait?: (wait: { readonly reason: string; readonly waitedMs: number }) => void;
-  /** Ends a wait at once. */
-  readonly stop?: AbortSignal;
 }
 
 const pauseMs = 1_000;
@@ -50,7 +48,7 @@ type Attempt = { readonly report: CheckReport } | { readonly error: Error };
 /** A database that is not there yet is what a wait is for; any other failure is thrown. */
 async function attemptCheck(options: CheckOptions, target: Target): Promise<Attempt> {
   try {
-    const report = await withSnapshot(`check ${renderTarget(target)}`, options, async (snapshot) =>
+    const report = await withSnapshot(`check ${renderTarget(target)}`, options, 'read', async (snapshot) =>
       describeCheck(snapshot, target, options.strictOrder ?? false),
     );
     return { report };
@@ -64,7 +62,7 @@ function describeCheck(snapshot: Snapshot, target: Target, strictOrder: boolean)
   const { session, alterations, history } = snapshot;
   const plan = planDeploy(alterations, history, target);
   const late = plan.steps.some((step) => step.late);
-  const broken = snapshot.edited.length > 0 || (strictOrder && late);
+  const broken = snapshot.edited.length > 0 || plan.reverting.length > 0 || (strictOrder && late);
   return {
     schemaVersion: reportVersion,
     command: 'check',
@@ -75,6 +73,7 @@ function describeCheck(snapshot: Snapshot, target: Target, strictOrder: boolean)
     pending: plan.steps.map((step) => ({ ...describeAlteration(step.alteration), late: step.late })),
     edited: snapshot.edited.map(({ alteration: { file } }) => file),
     missing: plan.missing.map(describeRow),
+    reverting: plan.reverting.map(describeRow),
   };
 }
 

@@ -25,7 +25,9 @@ export async function create(options: CreateOptions): Promise<CreateReport> {
   const templates = renderTemplate(options.kind ?? 'module', name);
   for (;;) {
     const latest = Math.max(0, ...(await listTimestamps(folder)).map(({ seconds }) => seconds));
-    const id = alterationId(Math.max(Math.floor(Date.now() / 1_000), latest + 1), 0);
+    const seconds = Math.max(Math.floor(Date.now() / 1_000), latest + 1);
+    if (seconds > lastSecond) throw tooLate(latest);
+    const id = alterationId(seconds, 0);
     const files = templates.map(({ ending, text }) => ({ file: `${next}-${id}-${name}${ending}`, text }));
     if (await writeUnique(folder, id, files)) {
       return { schemaVersion: reportVersion, command: 'create', id, files: files.map(({ file }) => file) };
@@ -59,6 +61,14 @@ async function writeUnique(
   if (written.length === files.length && sameId.length === files.length) return true;
   await Promise.all(written.map((path) => rm(path)));
   return false;
+}
+
+const lastSecond = 9_999_999_999; // ten digits
+
+function tooLate(latest: number): UsageError {
+  return new UsageError(`No timestamp of ten digits is later than the ${latest} of an existing alteration.`, {
+    hint: 'Timestamps are unix seconds; rename that alteration.',
+  });
 }
 
 function toKebabCase(words: string): string {

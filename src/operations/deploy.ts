@@ -5,7 +5,7 @@ import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/history-table.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
-import { refuseEdited, refuseLate } from './integrity.ts';
+import { refuseEdited, refuseLate, refuseReverting } from './integrity.ts';
 import { loadScripts } from './load-scripts.ts';
 import { newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type DeployReport, reportVersion } from './reports.ts';
@@ -31,7 +31,7 @@ export async function deploy(options: DeployOptions): Promise<DeployReport> {
   const start = performance.now();
   const target = parseTarget(options.target ?? 'latest');
   const report = reporterOf(options);
-  const outcome = await withSnapshot(`deploy ${renderTarget(target)}`, options, async (snapshot) => {
+  const outcome = await withSnapshot(`deploy ${renderTarget(target)}`, options, 'run', async (snapshot) => {
     report({ type: 'connected', database: snapshot.session.database });
     const decide = (current: Snapshot) =>
       decideDeploy(current, planDeploy(current.alterations, current.history, target), options);
@@ -72,6 +72,7 @@ function decideDeploy(
       )
     : [];
   refuseEdited(snapshot.edited.filter(({ alteration: { id } }) => !accepted.some((one) => one.id === id)));
+  refuseReverting(plan);
   if (strictOrder) refuseLate(plan);
   return { plan, accepted };
 }
@@ -165,7 +166,7 @@ function describeOutcome(
   const versionBefore = currentVersion(alterations, history) ?? null;
   const done = new Set(
     [
-      ...history.filter(({ state }) => state === 'applied'),
+      ...history.filter(({ state }) => state !== 'started'),
       ...finished.map(({ alteration }) => alteration),
     ].map(({ id }) => id),
   );

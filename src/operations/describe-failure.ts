@@ -20,6 +20,8 @@ export interface FailureSetting {
   /** File name of the alteration. */
   readonly alteration: string;
   readonly phase: Phase;
+  /** The phase outside the transaction that has been run before this one. */
+  readonly before?: 'beforeUp' | 'beforeDown' | undefined;
   /** `script`: its own work · `record`: writing the history row · `commit`: ending the transaction. */
   readonly stage: 'script' | 'record' | 'commit';
   readonly transaction: 'inside' | 'outside';
@@ -94,19 +96,19 @@ function describeRemedy(
   database: DatabaseFailure | undefined,
   setting: FailureSetting,
 ): string {
-  const { phase, statements, transaction, stage } = setting;
+  const { phase, before, statements, transaction, stage } = setting;
   if (transaction === 'inside') {
-    const own = error instanceof AlterationError && error.hint ? ` ${error.hint}` : '';
-    if (stage === 'record' && database?.sqlState === '25P02') {
-      return 'It was rolled back: nothing of it stays. Let errors out of the script, or put what may fail into connection.transaction(…).';
-    }
-    return `It was rolled back: nothing of it stays.${own || ' Mend it and run again; that goes on from here.'}`;
-  }
-  if (statements && phase === 'up') {
-    return `It runs outside a transaction: ${statements.done} of its ${statements.total} statements are done and stay. Mend what failed; the next deploy goes on with statement ${statements.done + 1}.`;
+    const stays = before ? `what ${before} did stays, and it will be run again` : 'nothing of it stays';
+    const own = error instanceof AlterationError ? error.hint : undefined;
+    const advice =
+      stage === 'record' && database?.sqlState === '25P02'
+        ? 'Let errors out of the script, or put what may fail into connection.transaction(…).'
+        : (own ?? 'Mend it and run again; that goes on from here.');
+    return `It was rolled back: ${stays}. ${advice}`;
   }
   if (statements) {
-    return `It runs outside a transaction: ${statements.done} of its ${statements.total} statements are done and stay. The next rollback runs it again from its start.`;
+    const again = phase === 'up' ? 'deploy' : 'rollback';
+    return `It runs outside a transaction: ${statements.done} of its ${statements.total} statements are done and stay. Mend what failed; the next ${again} goes on with statement ${statements.done + 1}.`;
   }
   return `What ${phase} had done stays. It runs again from its start the next time: it must be re-runnable.`;
 }
@@ -121,8 +123,19 @@ function findFailurePlace(
   }
   const place = findPlace(error, folder) ?? findPlace(failedQueries?.get(error)?.callSite, folder);
   if (!place) return undefined;
-  const text = readFileSync(join(folder, place.file), 'utf8');
-  return { ...place, excerpt: excerptAt(text, place.line, place.column) };
+  return { ...place, ...readExcerpt(folder, place) };
+}
+
+/** The lines around a place; a source map may lead to a file that is not there. */
+function readExcerpt(
+  folder: string,
+  place: { file: string; line: number; column: number },
+): { excerpt?: string } {
+  try {
+    return { excerpt: excerptAt(readFileSync(join(folder, place.file), 'utf8'), place.line, place.column) };
+  } catch {
+    return {};
+  }
 }
 
 function describeLoss(error: unknown, setting: FailureSetting): SessionLostError {

@@ -18,8 +18,6 @@ export async function executePlan(
   context: RunContext,
 ): Promise<readonly FinishedStep[]> {
   const finished: FinishedStep[] = [];
-  const cut = () => cutSession(context);
-  context.abandon?.addEventListener('abort', cut);
   try {
     for (const [index, step] of steps.entries()) {
       throwIfStopped(context, finished.at(-1));
@@ -34,14 +32,7 @@ export async function executePlan(
       error.progress = { direction, done: finished.map(({ alteration }) => alteration.file), remaining };
     }
     throw error;
-  } finally {
-    context.abandon?.removeEventListener('abort', cut);
   }
-}
-
-/** The second request to stop does not wait for the statement under way: the server rolls it back. */
-function cutSession({ abandon, session }: RunContext): void {
-  if (abandon?.reason instanceof StoppedError) session.cut();
 }
 
 async function executeStep(

@@ -1,5 +1,5 @@
 import type { Alteration } from '../core/alteration.ts';
-import { EditedError, StrictOrderError, UnusableAlterationError } from '../core/errors.ts';
+import { EditedError, HistoryError, StrictOrderError, UnusableAlterationError } from '../core/errors.ts';
 import type { History } from '../core/history.ts';
 import type { DeployPlan } from '../core/plan.ts';
 import { checksumAlteration } from '../folder/checksum.ts';
@@ -43,6 +43,17 @@ export function refuseEdited(edited: readonly Edited[]): void {
       message: `"${file}" was edited after it was applied.`,
     })),
     hint: 'Nothing was changed. Restore the file and put the change into a new alteration; or, if the edit changes nothing that matters, accept it with --allow-edited.',
+  });
+}
+
+/** Throws a HistoryError where a rollback stopped half-way outside a transaction. */
+export function refuseReverting({ reverting }: DeployPlan): void {
+  if (reverting.length === 0) return;
+  throw new HistoryError('A rollback outside a transaction stopped half-way.', {
+    problems: reverting.map(({ id, version, name }) => ({
+      message: `"${name}" (${version}, ${id}) is half rolled back.`,
+    })),
+    hint: 'Nothing was changed. Run the rollback again: it goes on where it stopped. Then deploy.',
   });
 }
 

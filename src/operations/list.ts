@@ -11,7 +11,7 @@ export interface ListOptions extends DatabaseOptions {
 
 /** Every alteration of the folder and of the history with its state. Takes no lock, writes nothing. */
 export async function list(options: ListOptions): Promise<ListReport> {
-  return withSnapshot('list', options, async (snapshot) => ({
+  return withSnapshot('list', options, 'read', async (snapshot) => ({
     schemaVersion: reportVersion,
     command: 'list',
     database: snapshot.session.database,
@@ -32,7 +32,7 @@ export function isPending(state: Entry['state']): boolean {
 }
 
 function describeEntry({ id, version, name, state, alteration, row }: Entry): Listed {
-  const applied = row?.state === 'applied' ? row : undefined;
+  const applied = row && row.state !== 'started' ? row : undefined;
   return {
     id,
     version,
@@ -43,6 +43,6 @@ function describeEntry({ id, version, name, state, alteration, row }: Entry): Li
     durationMs: applied?.durationMs ?? null,
     role: applied?.role ?? null,
     host: applied?.host ?? null,
-    statementsDone: row?.state === 'started' ? row.statementDigests.length : null,
+    statementsDone: row && row.state !== 'applied' ? row.statementDigests.length : null,
   };
 }

@@ -16,6 +16,8 @@ export interface DatabaseOptions {
   readonly historySchema?: string;
   /** Default `alteration_history`. */
   readonly historyTable?: string;
+  /** When aborted: what only reads ends at once; a run stops before the next alteration, or its wait for the lock. */
+  readonly stop?: AbortSignal;
 }
 
 /** What operations take that alter. */
@@ -28,9 +30,7 @@ export interface RunOptions extends DatabaseOptions {
   readonly onEvent?: (event: RunEvent) => void;
   /** Gets one line an event. */
   readonly logger?: Logger;
-  /** When aborted, the run stops before the next alteration, or at once while it waits for the lock. */
-  readonly stop?: AbortSignal;
-  /** When aborted, the alteration under way fails with the signal's reason. */
+  /** When aborted, the alteration under way fails with the signal's reason; a StoppedError cuts the connection. */
   readonly abandon?: AbortSignal;
 }
 

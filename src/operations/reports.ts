@@ -85,7 +85,7 @@ export const listedSchema = z.object({
   durationMs: z.number().nullable(),
   role: z.string().nullable(),
   host: z.string().nullable(),
-  /** Statements done of one that was begun outside a transaction and has not ended; null for all others. */
+  /** Statements done of one that is half done, or, of an applied one, half taken back; null for all others. */
   statementsDone: z.number().int().nullable(),
 });
 
@@ -134,6 +134,8 @@ export const checkReportSchema = z.object({
   pending: z.array(stepSchema),
   edited: z.array(z.string()),
   missing: z.array(missingSchema),
+  /** Rows that a rollback has left half taken back. */
+  reverting: z.array(missingSchema),
 });
 
 export const baselineReportSchema = z.object({

@@ -9,6 +9,7 @@ import { refuseEdited } from './integrity.ts';
 import { loadScripts } from './load-scripts.ts';
 import { newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type RollbackReport, reportVersion } from './reports.ts';
+import type { ExecutableStep } from './run-context.ts';
 import { describeAlteration, type Snapshot, withSnapshot } from './snapshot.ts';
 import { underLock } from './under-lock.ts';
 
@@ -30,7 +31,7 @@ export interface RollbackOptions extends RunOptions {
 export async function rollback(options: RollbackOptions): Promise<RollbackReport> {
   const target = parseTarget(options.target);
   const report = reporterOf(options);
-  return withSnapshot(`rollback ${renderTarget(target)}`, options, async (snapshot) => {
+  return withSnapshot(`rollback ${renderTarget(target)}`, options, 'run', async (snapshot) => {
     report({ type: 'connected', database: snapshot.session.database });
     const prepare = (current: Snapshot) =>
       prepareRollback(current, planRollback(current.alterations, current.history, target), options);
@@ -102,7 +103,7 @@ async function rollBackUnderLock(
       upgradeHistoryTable(transaction, historyTable, current.tableState),
     );
     report({ type: 'planned', direction: 'down', total: plan.steps.length, late: 0 });
-    const steps = loaded.map((one) => ({ loaded: one, late: false }));
+    const steps = pairSteps(plan, loaded);
     const { stop, abandon } = options;
     return executePlan('down', steps, {
       session,
@@ -113,6 +114,14 @@ async function rollBackUnderLock(
       stop,
       abandon,
     });
+  });
+}
+
+function pairSteps(plan: RollbackPlan, loaded: readonly LoadedAlteration[]): readonly ExecutableStep[] {
+  const rows = new Map(plan.steps.map(({ row }) => [row.id, row]));
+  return loaded.map((one) => {
+    const row = rows.get(one.alteration.id);
+    return { loaded: one, late: false, ...(row?.state === 'reverting' ? { begun: row } : {}) };
   });
 }
 

@@ -4,6 +4,7 @@ import type { LoadedModule } from '../folder/load-alterations.ts';
 import type { SqlScript, SqlStatement } from '../folder/split-sql.ts';
 import { rawQuery } from '../postgres/query.ts';
 import { describeFailure, type FailureSetting } from './describe-failure.ts';
+import { resetSession } from './reset-session.ts';
 import type { RunContext } from './run-context.ts';
 import { type FailedQueries, runPhase } from './run-phase.ts';
 
@@ -12,6 +13,7 @@ type Write = (transaction: DatabaseTransactionConnection) => Promise<unknown>;
 /** Runs a function of a script and the history's change in one transaction. Throws what describes a failure. */
 export async function runInTransaction(
   phase: Phase,
+  before: 'beforeUp' | 'beforeDown' | undefined,
   { alteration: { file } }: Pick<LoadedModule, 'alteration'>,
   work: (transaction: DatabaseTransactionConnection) => unknown,
   context: RunContext,
@@ -19,7 +21,7 @@ export async function runInTransaction(
 ): Promise<void> {
   const failedQueries: FailedQueries = new Map();
   const { session, abandon } = context;
-  const setting = { alteration: file, phase, transaction: 'inside', failedQueries } as const;
+  const setting = { alteration: file, phase, before, transaction: 'inside', failedQueries } as const;
   await recorded(setting, context, record, (transaction, onQuery) =>
     runPhase(work, transaction, { session, abandon, failedQueries, onQuery, transaction: 'inside' }),
   );
@@ -64,7 +66,7 @@ export async function runOutsideTransaction(
   context.report({ type: 'phase', alteration: file, phase });
   try {
     await runPhase(work, session.connection, { session, abandon, failedQueries, transaction: 'outside' });
-    await session.reset();
+    await resetSession(context, file);
   } catch (error) {
     const setting = { alteration: file, phase, stage: 'script', transaction: 'outside' } as const;
     throw describeFailure(error, { ...setting, folder, session, failedQueries });
@@ -89,11 +91,11 @@ async function recorded(
       await work(transaction, onQuery);
       stage = 'record';
       // The history is ours to write, whatever role the alteration has taken.
-      if (mayHaveChangedRole) await transaction.query(rawQuery('reset session authorization'));
+      if (mayHaveChangedRole) await session.resetRole(transaction);
       await record(transaction);
       stage = 'commit';
     });
-    await session.reset();
+    await resetSession({ session }, (typeof setting === 'function' ? setting() : setting).alteration);
   } catch (error) {
     const described = typeof setting === 'function' ? setting() : setting;
     throw describeFailure(error, { ...described, stage, folder, session });

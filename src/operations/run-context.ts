@@ -19,5 +19,6 @@ export interface RunContext {
 export interface ExecutableStep {
   readonly loaded: LoadedAlteration;
   readonly late: boolean;
-  readonly started?: HistoryRow;
+  /** The row that an earlier run has left half-way. */
+  readonly begun?: HistoryRow;
 }

@@ -21,13 +21,19 @@ export interface Snapshot {
 /** Reads the folder, then connects, reads the history and calls `work`. A bad name stops before any connection. */
 export async function withSnapshot<T>(
   command: string,
-  options: DatabaseOptions & Pick<RunOptions, 'rows'>,
+  options: DatabaseOptions & Pick<RunOptions, 'rows' | 'abandon'>,
+  kind: 'read' | 'run',
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
   const folder = folderOf(options);
   const historyTable = historyTableOf(options);
   const alterations = await listAlterations(folder);
-  const sessionOptions = { applicationName: `alteration ${command}`, historyTable, rows: options.rows };
+  const sessionOptions = {
+    applicationName: `alteration ${command}`,
+    historyTable,
+    rows: options.rows,
+    cutOn: kind === 'run' ? options.abandon : options.stop,
+  };
   return withSession(options.database, sessionOptions, async (session) => {
     const history = await readHistory(session.connection, historyTable, session.tableState);
     const edited = await findEdited(folder, alterations, history);

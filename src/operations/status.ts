@@ -9,7 +9,7 @@ import { withSnapshot } from './snapshot.ts';
 
 /** The database at a glance: version, what is pending, the last deploy, who holds the lock. Writes nothing. */
 export async function status(options: DatabaseOptions): Promise<StatusReport> {
-  return withSnapshot('status', options, async (snapshot) => {
+  return withSnapshot('status', options, 'read', async (snapshot) => {
     const { session, historyTable, tableState, alterations, history } = snapshot;
     const entries = listEntries(snapshot);
     const holder = await readLockHolder(session.connection, lockKey(historyTable));

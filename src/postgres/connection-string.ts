@@ -7,14 +7,6 @@ import { ConfigurationError } from '../core/errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where a connection goes, without its password. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  readonly user?: string;
-}
-
 /** libpq parameter -> its environment variable, for those that node-postgres understands. */
 const variables: Readonly<Record<string, string>> = {
   host: 'PGHOST',
@@ -51,16 +43,6 @@ export function parseConnectionString(text: string): pg.ClientConfig {
   } catch (error) {
     throw invalid(describeParseError(error));
   }
-}
-
-/** Host, port, database and user of a parsed connection string, with PostgreSQL's defaults. */
-export function describeAddress(config: pg.ClientConfig): Address {
-  return {
-    host: config.host || 'localhost',
-    port: config.port ?? 5432,
-    database: config.database ?? config.user ?? '',
-    ...(config.user ? { user: config.user } : {}),
-  };
 }
 
 function invalid(reason: string): ConfigurationError {

@@ -1,19 +1,5 @@
+import { BackendTerminatedError, BackendTerminatedUnexpectedlyError } from 'slonik';
 import type { DatabaseFailure } from '../core/errors.ts';
-
-const sessionLossCodes = new Set([
-  '57P01',
-  '57P02',
-  '57P05',
-  '25P03',
-  '25P04',
-  '08000',
-  '08003',
-  '08006',
-  '08P01',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-]);
 
 /** What PostgreSQL said, wherever in the chain of causes it stands; undefined when it said nothing. */
 export function findDatabaseFailure(error: unknown): DatabaseFailure | undefined {
@@ -39,14 +25,10 @@ export function findErrorCode(error: unknown): string | undefined {
     .find(Boolean);
 }
 
-/** Whether the error says that the session is gone: terminated, reset, or shut down with its server. */
+/** Whether a slonik driver says that the session is gone. A script's own lost connections are another matter. */
 export function isSessionLoss(error: unknown): boolean {
   return causes(error).some(
-    (cause) =>
-      sessionLossCodes.has(text(cause, 'code') ?? '') ||
-      /connection terminated|client has encountered a connection error|backend has been terminated/i.test(
-        text(cause, 'message') ?? '',
-      ),
+    (cause) => cause instanceof BackendTerminatedError || cause instanceof BackendTerminatedUnexpectedlyError,
   );
 }
 

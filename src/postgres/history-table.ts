@@ -1,6 +1,6 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { parseAlterationId } from '../core/alteration.ts';
+import { alterationId, parseAlterationId } from '../core/alteration.ts';
 import { HistoryError, type Problem } from '../core/errors.ts';
 import type { History, HistoryRow, Renaming } from '../core/history.ts';
 import { next, parseReleasedVersion } from '../core/version.ts';
@@ -20,7 +20,7 @@ export interface Origin {
 }
 
 /** What becomes a row. */
-export interface Record {
+export interface AlterationRecord {
   readonly id: string;
   readonly version: string;
   readonly name: string;
@@ -44,7 +44,7 @@ const upgrades = [
       version text not null,
       name text not null,
       checksum text not null,
-      applied_at timestamptz not null default clock_timestamp(),
+      applied_at timestamptz not null default pg_catalog.clock_timestamp(),
       duration_ms bigint not null,
       role text not null default current_user,
       host text not null,
@@ -54,7 +54,7 @@ const upgrades = [
     )`,
   (table: HistoryTable) => sql.unsafe`
     alter table ${identifierOf(table)}
-      add column state text not null default 'applied' check (state in ('applied', 'started')),
+      add column state text not null default 'applied' check (state in ('applied', 'started', 'reverting')),
       add column statement_digests text[]`,
 ];
 
@@ -96,7 +96,7 @@ export async function readHistory(
   requireKnownTable(table, state);
   if (state.kind === 'absent') return [];
   const query = sql.unsafe`
-    select coalesce(json_agg(to_jsonb(h)), '[]')::text as document from ${identifierOf(table)} as h`;
+    select coalesce(pg_catalog.json_agg(pg_catalog.to_jsonb(h)), '[]')::text as document from ${identifierOf(table)} as h`;
   const rows = await readDocument(connection, query, z.array(z.unknown()));
   return parseRows(rows, table);
 }
@@ -106,8 +106,7 @@ export async function upgradeHistoryTable(transaction: Queryable, table: History
   requireKnownTable(table, state);
   const version = state.kind === 'history' ? state.version : 0;
   if (version === historyTableVersion) return;
-  if (version === 0)
-    await transaction.query(sql.unsafe`create schema if not exists ${sql.identifier([table.schema])}`);
+  if (version === 0) await createSchema(transaction, table);
   for (const upgrade of upgrades.slice(version)) await transaction.query(upgrade(table));
   await commentTable(transaction, table, historyTableVersion);
 }
@@ -126,7 +125,7 @@ export async function createHistoryTableOfVersion(
 export async function recordApplied(
   transaction: Queryable,
   table: HistoryTable,
-  record: Record,
+  record: AlterationRecord,
   origin: Origin,
 ) {
   const { rowCount } = await transaction.query(sql.unsafe`
@@ -136,7 +135,7 @@ export async function recordApplied(
       ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied')
     on conflict ("timestamp") do update set
       version = excluded.version, name = excluded.name, checksum = excluded.checksum,
-      applied_at = clock_timestamp(), duration_ms = h.duration_ms + excluded.duration_ms, role = current_user,
+      applied_at = pg_catalog.clock_timestamp(), duration_ms = h.duration_ms + excluded.duration_ms, role = current_user,
       host = excluded.host, runner = excluded.runner, deploy_id = excluded.deploy_id,
       state = 'applied', statement_digests = null
     where h.state = 'started'`);
@@ -147,7 +146,7 @@ export async function recordApplied(
 export async function recordStarted(
   connection: Queryable,
   table: HistoryTable,
-  record: Record,
+  record: AlterationRecord,
   origin: Origin,
   statementDigests: readonly string[],
 ) {
@@ -159,7 +158,7 @@ export async function recordStarted(
       ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started', ${digests})
     on conflict ("timestamp") do update set
       checksum = excluded.checksum, statement_digests = excluded.statement_digests,
-      applied_at = clock_timestamp(), deploy_id = excluded.deploy_id
+      applied_at = pg_catalog.clock_timestamp(), deploy_id = excluded.deploy_id
     where h.state = 'started'`);
   if (rowCount !== 1) throw appliedMeanwhile(record.id);
 }
@@ -168,17 +167,28 @@ export async function recordStarted(
 export async function recordBaseline(
   transaction: Queryable,
   table: HistoryTable,
-  records: readonly Record[],
+  records: readonly AlterationRecord[],
   origin: Origin,
 ) {
   await transaction.query(sql.unsafe`
     insert into ${identifierOf(table)}
       ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state)
     select id, version, name, checksum, 0, ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied'
-    from ${sql.unnest(
-      records.map(({ id, version, name, checksum }) => [id, version, name, checksum]),
-      ['text', 'text', 'text', 'text'],
-    )} as t (id, version, name, checksum)`);
+    from ${textRows(records, ['id', 'version', 'name', 'checksum'])}`);
+}
+
+/** Records how far an alteration is that is taken back statement by statement, before its next statement. */
+export async function recordReverting(
+  connection: Queryable,
+  table: HistoryTable,
+  id: string,
+  statementDigests: readonly string[],
+) {
+  const { rowCount } = await connection.query(sql.unsafe`
+    update ${identifierOf(table)}
+    set state = 'reverting', statement_digests = ${sql.array([...statementDigests], 'text')}
+    where "timestamp" = ${id} and state in ('applied', 'reverting')`);
+  if (rowCount !== 1) throw rowDisappeared(id);
 }
 
 /** Removes the row of an alteration that is being rolled back, inside the same transaction. */
@@ -186,13 +196,7 @@ export async function removeRow(transaction: Queryable, table: HistoryTable, id:
   const { rowCount } = await transaction.query(
     sql.unsafe`delete from ${identifierOf(table)} where "timestamp" = ${id}`,
   );
-  if (rowCount === 1) return;
-  throw new HistoryError(
-    `The history row of "${id}" disappeared while its alteration was being rolled back.`,
-    {
-      hint: 'Nothing of that alteration was changed. Look for somebody who edits the history by hand, and run the rollback again.',
-    },
-  );
+  if (rowCount !== 1) throw rowDisappeared(id);
 }
 
 /** Brings rows up to date with renamed files. */
@@ -204,10 +208,10 @@ export async function renameRows(
   if (renamings.length === 0) return;
   await transaction.query(sql.unsafe`
     update ${identifierOf(table)} as h set version = t.version, name = t.name
-    from ${sql.unnest(
-      renamings.map(({ alteration: { id, version, name } }) => [id, version, name]),
-      ['text', 'text', 'text'],
-    )} as t (id, version, name)
+    from ${textRows(
+      renamings.map(({ alteration }) => alteration),
+      ['id', 'version', 'name'],
+    )}
     where h."timestamp" = t.id`);
 }
 
@@ -220,16 +224,40 @@ export async function recordChecksums(
   if (checksums.length === 0) return;
   await transaction.query(sql.unsafe`
     update ${identifierOf(table)} as h set checksum = t.checksum
-    from ${sql.unnest(
-      checksums.map(({ id, checksum }) => [id, checksum]),
-      ['text', 'text'],
-    )} as t (id, checksum)
+    from ${textRows(checksums, ['id', 'checksum'])}
     where h."timestamp" = t.id`);
+}
+
+/** Rows named `t` of text columns. As JSON, since a qualified unnest, which nobody can shadow, takes one array only. */
+function textRows<Name extends string>(
+  rows: readonly Readonly<Record<Name, string>>[],
+  names: readonly Name[],
+) {
+  const picked = rows.map((row) => Object.fromEntries(names.map((name) => [name, row[name]])));
+  const columns = names.map((name) => sql.fragment`${sql.identifier([name])} text`);
+  return sql.fragment`pg_catalog.jsonb_to_recordset(${JSON.stringify(picked)}::jsonb) as t (${sql.join(columns, sql.fragment`, `)})`;
+}
+
+/** Asks before it creates: `if not exists` wants the right to create schemas even where there is nothing to create. */
+async function createSchema(transaction: Queryable, { schema }: HistoryTable) {
+  const { rowCount } = await transaction.query(
+    sql.unsafe`select from pg_catalog.pg_namespace where nspname = ${schema}`,
+  );
+  if (rowCount === 0) await transaction.query(sql.unsafe`create schema ${sql.identifier([schema])}`);
 }
 
 async function commentTable(transaction: Queryable, table: HistoryTable, version: number) {
   const name = [table.schema, table.table].map((part) => `"${part.replaceAll('"', '""')}"`).join('.');
   await transaction.query(rawQuery(`comment on table ${name} is 'alteration history, version ${version}'`));
+}
+
+function rowDisappeared(id: string): HistoryError {
+  return new HistoryError(
+    `The history row of "${id}" disappeared while its alteration was being rolled back.`,
+    {
+      hint: 'Look for somebody who edits the history by hand, and run the rollback again.',
+    },
+  );
 }
 
 function appliedMeanwhile(id: string): HistoryError {
@@ -240,19 +268,19 @@ function appliedMeanwhile(id: string): HistoryError {
 
 const rowSchema = z
   .object({
-    timestamp: z.string().refine((id) => parseAlterationId(id) !== undefined, 'is not a timestamp'),
+    timestamp: z.string().refine(isCanonicalId, 'is not a timestamp'),
     version: z
       .string()
       .refine((version) => version === next || parseReleasedVersion(version) === version, 'is not a version'),
     name: z.string(),
     checksum: z.string(),
-    applied_at: z.string(),
+    applied_at: z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'is not a moment'),
     duration_ms: z.number(),
     role: z.string(),
     host: z.string(),
     runner: z.string(),
     deploy_id: z.string(),
-    state: z.enum(['applied', 'started']).default('applied'),
+    state: z.enum(['applied', 'started', 'reverting']).default('applied'),
     statement_digests: z.array(z.string()).nullish(),
   })
   .transform((row): HistoryRow => {
@@ -274,6 +302,12 @@ const rowSchema = z
       statementDigests: row.statement_digests ?? [],
     };
   });
+
+/** Another spelling of the same timestamp would be another row: its alteration would be run again. */
+function isCanonicalId(id: string): boolean {
+  const parsed = parseAlterationId(id);
+  return parsed !== undefined && alterationId(parsed.seconds, parsed.suffix) === id;
+}
 
 function parseRows(rows: readonly unknown[], table: HistoryTable): History {
   const problems: Problem[] = [];

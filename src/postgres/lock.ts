@@ -49,15 +49,28 @@ export async function withLock<T>(
 export async function readLockHolder(connection: Queryable, key: bigint): Promise<LockHolder | undefined> {
   const query = sql.unsafe`
     select (
-      select json_build_object('pid', l.pid, 'applicationName', coalesce(a.application_name, ''),
-        'host', host(a.client_addr), 'role', a.usename, 'since', a.backend_start)
+      select pg_catalog.json_build_object('pid', l.pid, 'applicationName', coalesce(a.application_name, ''),
+        'host', pg_catalog.host(a.client_addr), 'role', a.usename, 'since', a.backend_start)
       from pg_catalog.pg_locks as l left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
-      where l.locktype = 'advisory' and l.granted and l.objsubid = 1
-        and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
-        and (l.classid::bigint << 32) | l.objid::bigint = ${key}::bigint
+      where ${isLock(key)}
       limit 1
     )::text as document`;
   return (await readDocument(connection, query, holderSchema.nullable())) ?? undefined;
+}
+
+/** Whether the session that asks holds the lock. */
+export function holdsLockQuery(key: bigint) {
+  return sql.fragment`
+    select exists (
+      select from pg_catalog.pg_locks as l where l.pid = pg_catalog.pg_backend_pid() and ${isLock(key)}
+    )`;
+}
+
+function isLock(key: bigint) {
+  return sql.fragment`
+    l.locktype = 'advisory' and l.granted and l.objsubid = 1
+    and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+    and (l.classid::bigint << 32) | l.objid::bigint = ${key}::bigint`;
 }
 
 async function acquireLock(connection: Queryable, key: bigint, options: LockOptions): Promise<void> {

@@ -201,6 +201,6 @@ export function refuseTransactionControl(text: string): void {
 
 /** The text with its comments blanked, nested ones too. Quotes are not heeded: only the first words matter here. */
 function withoutComments(text: string): string {
-  const blanked = text.replace(/--[^\n]*|\/\*(?:(?!\/\*|\*\/)[\s\S])*\*\//g, ' ');
+  const blanked = text.replace(/--[^\r\n]*|\/\*(?:(?!\/\*|\*\/)[\s\S])*\*\//g, ' ');
   return blanked === text ? text : withoutComments(blanked);
 }

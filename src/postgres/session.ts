@@ -16,12 +16,14 @@ import {
   DatabaseRefusedError,
   DatabaseUnreachableError,
   SessionLostError,
+  StoppedError,
 } from '../core/errors.ts';
-import { type Address, describeAddress, parseConnectionString } from './connection-string.ts';
-import { findErrorCode, findMessage, isSessionLoss } from './database-failure.ts';
+import { parseConnectionString } from './connection-string.ts';
+import { findDatabaseFailure, findErrorCode, findMessage, isSessionLoss } from './database-failure.ts';
 import { createDriver } from './driver.ts';
 import { type HistoryTable, parseTableState, type TableState } from './history-table.ts';
-import { rawQuery, readDocument } from './query.ts';
+import { holdsLockQuery, lockKey } from './lock.ts';
+import { type Queryable, rawQuery, readDocument } from './query.ts';
 
 /** The database: a connection string, or the caller's own slonik pool. */
 export type DatabaseSource = string | DatabasePool;
@@ -33,6 +35,8 @@ export interface RowOptions {
 }
 
 export interface SessionOptions {
+  /** When aborted by a StoppedError, the connection is cut at once and that error is thrown. */
+  readonly cutOn?: AbortSignal | undefined;
   /** Shown in pg_stat_activity, cut to PostgreSQL's 63 bytes. */
   readonly applicationName: string;
   readonly historyTable: HistoryTable;
@@ -63,14 +67,17 @@ export interface Session {
   readonly readOnly: boolean;
   /** Reads the state of the history table again: after a wait it may be another. */
   readonly readTableState: () => Promise<TableState>;
-  /** Brings settings, role, temporary objects and prepared statements back to the session's beginning. */
-  readonly reset: () => Promise<void>;
-  /** Aborted when the connection ends under us; never for the caller's own pool. */
+  /** Brings the role back to the session's beginning, within a transaction that may have changed it. */
+  readonly resetRole: (transaction: Queryable) => Promise<void>;
+  /**
+   * Brings settings, role, temporary objects and prepared statements back to the session's beginning.
+   * False when the runner's lock is gone: a script has released it.
+   */
+  readonly reset: () => Promise<boolean>;
+  /** Aborted when the connection ends under us; never for a pool with a driver of its own. */
   readonly lost: AbortSignal;
   /** While nothing is asked of the database, lets the process end: a script that waits for nothing must not hang. */
   readonly holdProcess: (hold: boolean) => void;
-  /** Cuts the connection at once: the server rolls back what is under way. */
-  readonly cut: () => void;
 }
 
 const connectTimeoutMs = 10_000;
@@ -81,62 +88,108 @@ export async function withSession<T>(
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  if (typeof source !== 'string') return onConnection(source, undefined, undefined, options, work);
-  const config = parseConnectionString(source);
-  const address = describeAddress(config);
   let client: pg.Client | undefined;
-  const pool = await createPool('postgres://', {
-    driverFactory: createDriver(
-      { ...config, application_name: options.applicationName, connectionTimeoutMillis: connectTimeoutMs },
-      (created) => {
-        client = created;
-      },
-    ),
-    // slonik's defaults are made for web requests: they end statements and transactions, and run them again.
-    statementTimeout: 'DISABLE_TIMEOUT',
-    idleInTransactionSessionTimeout: 'DISABLE_TIMEOUT',
-    idleTimeout: 'DISABLE_TIMEOUT',
-    maximumConnectionAge: 'DISABLE_TIMEOUT',
-    connectionRetryLimit: 0,
-    queryRetryLimit: 0,
-    transactionRetryLimit: 0,
-    maxPoolSize: 1,
-    resetConnection: async () => undefined,
-    interceptors: [...(options.rows?.interceptors ?? [])],
-    typeParsers: [...(options.rows?.typeParsers ?? createTypeParserPreset())],
+  const pool = await createSessionPool(source, options, (created) => {
+    client = created;
   });
   pool.on('error', () => undefined); // without a listener the process would die; the query under way tells
+  const cut = () => {
+    if (client && options.cutOn?.reason instanceof StoppedError) socketOf(client)?.destroy();
+  };
+  options.cutOn?.addEventListener('abort', cut);
   try {
-    return await onConnection(pool, () => client, address, options, work);
+    return await onConnection(pool, () => client, options, work);
+  } catch (error) {
+    throw options.cutOn?.reason instanceof StoppedError ? options.cutOn.reason : error;
   } finally {
+    options.cutOn?.removeEventListener('abort', cut);
     await pool.end();
   }
 }
 
+// slonik's defaults are made for web requests: they end statements and transactions, and run them again.
+const patience = {
+  statementTimeout: 'DISABLE_TIMEOUT',
+  idleInTransactionSessionTimeout: 'DISABLE_TIMEOUT',
+  idleTimeout: 'DISABLE_TIMEOUT',
+  maximumConnectionAge: 'DISABLE_TIMEOUT',
+  connectionRetryLimit: 0,
+  queryRetryLimit: 0,
+  transactionRetryLimit: 0,
+  maxPoolSize: 1,
+  minPoolSize: 0,
+  resetConnection: async () => undefined,
+} as const;
+
+/** A pool of one connection; for a pool of the caller's one of the same configuration, save for the patience. */
+async function createSessionPool(
+  source: DatabaseSource,
+  { applicationName, rows }: SessionOptions,
+  onClient: (client: pg.Client) => void,
+): Promise<DatabasePool> {
+  const given = typeof source === 'string' ? undefined : source.configuration;
+  if (given?.driverFactory) return createPool(given.connectionUri, { ...given, ...patience });
+  const { ssl, password } = given ?? {};
+  const config: pg.ClientConfig = {
+    ...parseConnectionString(typeof source === 'string' ? source : source.configuration.connectionUri),
+    ...(ssl ? { ssl } : {}),
+    ...(password === undefined ? {} : { password }),
+    application_name: applicationName,
+    connectionTimeoutMillis: connectTimeoutMs,
+  };
+  return createPool('postgres://', {
+    ...patience,
+    driverFactory: createDriver(config, onClient),
+    interceptors: [...(given?.interceptors ?? rows?.interceptors ?? [])],
+    typeParsers: [...(given?.typeParsers ?? rows?.typeParsers ?? createTypeParserPreset())],
+  });
+}
+
 async function onConnection<T>(
   pool: DatabasePool,
-  getClient: (() => pg.Client | undefined) | undefined,
-  address: Address | undefined,
+  getClient: () => pg.Client | undefined,
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   let working: Promise<T> | undefined;
   try {
     return await pool.connect(async (connection) => {
-      working = openSession(connection, getClient?.(), address, options).then(work);
-      const result = await working;
-      if (!getClient) await connection.query(rawQuery('reset all')); // the caller's pool goes on with this connection
-      return result;
+      working = openSession(connection, getClient(), options).then(work);
+      return working;
     });
   } catch (raised) {
-    if (!working) throw describeConnectFailure(raised, address);
+    if (!working) throw describeConnectFailure(raised, addressOf(getClient()));
     // slonik rejects as soon as the connection reports an error; what the work says of it tells more.
     const error = await Promise.race([
       working.then(() => raised).catch((own: unknown) => own),
       giveUp(raised),
     ]);
-    throw error instanceof AlterationError || !isSessionLoss(raised) ? error : sessionLost(error);
+    if (error instanceof AlterationError) throw error;
+    throw isSessionLoss(raised) ? sessionLost(error) : (describeDenial(error) ?? error);
   }
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where a client connects to: node-postgres has filled in the defaults and the PG* variables. */
+function addressOf(client: pg.Client | undefined): Address | undefined {
+  return client && { host: client.host, port: client.port };
+}
+
+/** A privilege that the runner's own queries miss; what scripts miss has been told already. */
+function describeDenial(error: unknown): DatabaseRefusedError | undefined {
+  const failure = findDatabaseFailure(error);
+  if (failure?.sqlState !== '42501') return undefined;
+  return new DatabaseRefusedError(
+    `The role of this connection may not keep the history: ${failure.message}.`,
+    {
+      hint: 'Grant it what is missing: all on the history table, and create on its schema for the first deploy.',
+      cause: error,
+    },
+  );
 }
 
 function giveUp<T>(value: T): Promise<T> {
@@ -146,14 +199,14 @@ function giveUp<T>(value: T): Promise<T> {
 async function openSession(
   connection: DatabasePoolConnection,
   client: pg.Client | undefined,
-  address: Address | undefined,
   options: SessionOptions,
 ): Promise<Session> {
   const facts = await readFacts(connection, options);
   const lost = new AbortController();
   client?.once('error', (error: Error) => lost.abort(error));
   client?.once('end', () => lost.abort(new Error('the server closed the connection')));
-  const socket = client ? streamOf(client) : undefined;
+  const address = addressOf(client);
+  const socket = client ? socketOf(client) : undefined;
   return {
     connection,
     transaction: (work) => connection.transaction(work, 0),
@@ -167,10 +220,13 @@ async function openSession(
     mayCreateHistory: facts.mayCreateHistory,
     readOnly: facts.readOnly,
     readTableState: () => readTableState(connection, options.historyTable),
-    reset: () => resetSession(connection, client !== undefined, options.applicationName),
+    resetRole: (transaction) => applySettings(transaction, facts.kept, ['reset session authorization']),
+    reset: async () => {
+      await applySettings(connection, facts.kept, client ? [resets.join('; ')] : resets);
+      return holdsLock(connection, options);
+    },
     lost: lost.signal,
     holdProcess: (hold) => (hold ? socket?.ref() : socket?.unref()),
-    cut: () => socket?.destroy(),
   };
 }
 
@@ -180,10 +236,13 @@ interface Socket {
   destroy(): unknown;
 }
 
-function streamOf(client: pg.Client): Socket | undefined {
+function socketOf(client: pg.Client): Socket | undefined {
   const { connection } = client as unknown as { connection?: { stream?: Socket } }; // not in node-postgres's types
   return connection?.stream;
 }
+
+const settingSchema = z.object({ name: z.string(), value: z.string() });
+type Setting = z.infer<typeof settingSchema>;
 
 const factsSchema = z.object({
   database: z.string(),
@@ -192,6 +251,7 @@ const factsSchema = z.object({
   readOnly: z.boolean(),
   mayCreateHistory: z.boolean(),
   relation: z.object({ kind: z.string(), comment: z.string().nullable() }).nullable(),
+  kept: z.array(settingSchema),
 });
 
 /** One round trip: tells what this is, and makes the session fit for long work. */
@@ -203,7 +263,7 @@ async function readFacts(
   return readDocument(
     connection,
     sql.unsafe`
-      select json_build_object(
+      select pg_catalog.json_build_object(
         'database', pg_catalog.current_database(),
         'role', current_user,
         'serverVersion', pg_catalog.current_setting('server_version'),
@@ -214,6 +274,7 @@ async function readFacts(
           else pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace(pg_catalog.quote_ident(${schema})), 'create')
         end,
         'relation', (${relationQuery(historyTable)}),
+        'kept', (${keptQuery}),
         'settings', (${settingsQuery(applicationName)})
       )::text as document`,
     factsSchema,
@@ -222,40 +283,66 @@ async function readFacts(
 
 function relationQuery({ schema, table }: HistoryTable) {
   return sql.fragment`
-    select json_build_object('kind', c.relkind, 'comment', pg_catalog.obj_description(c.oid, 'pg_class'))
+    select pg_catalog.json_build_object('kind', c.relkind, 'comment', pg_catalog.obj_description(c.oid, 'pg_class'))
     from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
     where n.nspname = ${schema} and c.relname = ${table}`;
 }
 
-/** Sets what this PostgreSQL knows of our settings, for the session. */
+/** Sets what this PostgreSQL knows of our settings, for the session; not every system can look for lost clients. */
 function settingsQuery(applicationName: string) {
   return sql.fragment`
-    select count(pg_catalog.set_config(s.name, s.value, false))
+    select pg_catalog.count(pg_catalog.set_config(s.name, s.value, false))
     from (values ('application_name', ${applicationName}), ('statement_timeout', '0'),
-      ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'),
+      ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('transaction_timeout', '0'),
       ('client_connection_check_interval', '1s')) as s (name, value)
-    where s.name in (select name from pg_catalog.pg_settings)`;
+    where s.name in (select name from pg_catalog.pg_settings)
+      and (s.name <> 'client_connection_check_interval' or pg_catalog.version() !~* 'windows|mingw|visual c|msvc|apple|darwin')`;
 }
 
 async function readTableState(connection: DatabasePoolConnection, table: HistoryTable): Promise<TableState> {
-  const query = sql.unsafe`select (select json_build_object('relation', (${relationQuery(table)})))::text as document`;
+  const query = sql.unsafe`select (select pg_catalog.json_build_object('relation', (${relationQuery(table)})))::text as document`;
   const { relation } = await readDocument(connection, query, factsSchema.pick({ relation: true }));
   return parseTableState(relation);
 }
 
-/** Undoes what a script may have left in the session; our advisory lock stays. */
-async function resetSession(connection: DatabasePoolConnection, own: boolean, applicationName: string) {
-  const statements = [
-    'reset session authorization', // the role too
-    'reset all',
-    'close all',
-    'unlisten *',
-    'deallocate all',
-    'discard temp',
-  ];
-  // Our own driver sends them in one message; the caller's may refuse several statements in one.
-  for (const text of own ? [statements.join('; ')] : statements) await connection.query(rawQuery(text));
-  await connection.query(sql.unsafe`select (${settingsQuery(applicationName)})`);
+/** What the session has that is not its login's: an interceptor may have set it on connecting. */
+const keptQuery = sql.fragment`
+  select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', k.name, 'value', k.value)), '[]')
+  from (
+    select name, pg_catalog.current_setting(name) as value from pg_catalog.pg_settings
+    where source = 'session' and context in ('user', 'superuser') and name not like 'transaction%'
+    union all
+    select 'role', pg_catalog.current_setting('role') where pg_catalog.current_setting('role') <> 'none'
+  ) as k`;
+
+const resets = [
+  'reset session authorization', // the role too
+  'reset all',
+  'close all',
+  'unlisten *',
+  'deallocate all',
+  'discard temp',
+];
+
+/** Undoes what a script may have left in the session and sets again what it began with; our advisory lock stays. */
+async function applySettings(connection: Queryable, kept: readonly Setting[], statements: readonly string[]) {
+  // Our own driver sends several statements in one message; another may refuse that.
+  for (const text of statements) await connection.query(rawQuery(text));
+  if (kept.length === 0) return;
+  await connection.query(sql.unsafe`
+    select pg_catalog.count(pg_catalog.set_config(s.name, s.value, false))
+    from pg_catalog.jsonb_to_recordset(${JSON.stringify(kept)}::jsonb) as s (name text, value text)`);
+}
+
+/** Sets our settings again, and tells whether the lock is still ours. */
+async function holdsLock(
+  connection: Queryable,
+  { applicationName, historyTable }: SessionOptions,
+): Promise<boolean> {
+  const query = sql.unsafe`
+    select pg_catalog.json_build_object('settings', (${settingsQuery(applicationName)}),
+      'held', (${holdsLockQuery(lockKey(historyTable))}))::text as document`;
+  return (await readDocument(connection, query, z.object({ held: z.boolean() }))).held;
 }
 
 function sessionLost(error: unknown): SessionLostError {

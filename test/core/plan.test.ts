@@ -405,8 +405,8 @@ describe('the version that a database is at', () => {
 });
 
 /** `2`, `2 late`, `2 late started`. */
-function renderStep({ alteration: { id }, late, started }: Step): string {
-  return [id, late && 'late', started && 'started'].filter(Boolean).join(' ');
+function renderStep({ alteration: { id }, late, begun }: Step): string {
+  return [id, late && 'late', begun && 'started'].filter(Boolean).join(' ');
 }
 
 function placesOf(rows: readonly HistoryRow[]): readonly string[] {

@@ -307,6 +307,7 @@ const checked: CheckReport = {
   pending: [],
   edited: [],
   missing: [],
+  reverting: [],
 };
 
 const checks: readonly (readonly [string, CheckReport, string])[] = [

@@ -190,20 +190,22 @@ create table late (id int);`;
     expect(await readEffects()).toEqual([1]);
   });
 
-  test('in its down stays, and the next rollback runs it again', async () => {
+  test('in its down stays: check and deploy refuse it, and the next rollback goes on', async () => {
     const down = (second: string) => `-- alteration: no-transaction
-delete from effects where id = 1;
+drop table pair;
 ${second};`;
     const names = { up: '1.1.0-2-pair.up.sql', down: '1.1.0-2-pair.down.sql' };
     const folder = await createFolder({
       ...create,
-      [names.up]: 'insert into effects values (1);',
+      [names.up]: 'create table pair ();',
       [names.down]: down('vacuum missing'),
     });
     await deploy({ database: url, folder });
 
     const error = await failureOf(rollback({ database: url, folder, target: '1.0.0' }));
     const between = await list({ database: url, folder });
+    const checked = await check({ database: url, folder });
+    const refusal = await failureOf(deploy({ database: url, folder }));
     await writeFile(join(folder, names.down), down('vacuum effects'));
     const report = await rollback({ database: url, folder, target: '1.0.0' });
 
@@ -213,9 +215,17 @@ ${second};`;
       phase: 'down',
       place: { file: names.down, line: 3 },
       statements: { done: 1, total: 2 },
-      hint: expect.stringContaining('The next rollback runs it again'),
+      hint: expect.stringContaining('the next rollback goes on with statement 2'),
     });
-    expect(between.alterations.map(({ state }) => state)).toEqual(['applied', 'applied']);
+    expect(between.alterations.map(({ state, statementsDone }) => [state, statementsDone])).toEqual([
+      ['applied', null],
+      ['applied', 1],
+    ]);
+    expect(checked).toMatchObject({ result: 'integrity', reverting: [{ id: '2' }] });
+    expect(refusal).toMatchObject({
+      code: 'history',
+      problems: [{ message: expect.stringContaining('half rolled back') }],
+    });
     expect(report.rolledBack.map(({ id }) => id)).toEqual(['2']);
     expect(await list({ database: url, folder })).toMatchObject({ version: '1.0.0' });
   });
