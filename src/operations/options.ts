@@ -8,7 +8,7 @@ import { runnerVersion } from './runner-version.ts';
 
 /** What every operation on a database takes. */
 export interface DatabaseOptions {
-  /** A connection string (`postgres://…`), or a slonik pool of the caller's. */
+  /** A connection string (`postgres://…`), or a slonik pool, of which the configuration is taken. */
   readonly database: DatabaseSource;
   /** The alterations folder; relative to the working directory. Default `alterations`. */
   readonly folder?: string;
@@ -24,7 +24,7 @@ export interface DatabaseOptions {
 export interface RunOptions extends DatabaseOptions {
   /** How long to wait for another instance, in milliseconds. Default 300,000. */
   readonly lockWaitMs?: number;
-  /** slonik interceptors and type parsers for the scripts' queries; ignored for a pool of the caller's. */
+  /** slonik interceptors and type parsers for the scripts' queries; a pool brings its own. */
   readonly rows?: RowOptions;
   /** Called with each event, in order. */
   readonly onEvent?: (event: RunEvent) => void;
