@@ -12,8 +12,10 @@ const typeScriptCodes = new Set([
   'ERR_REQUIRE_ESM',
 ]);
 
-// Node keeps a module for the life of the process; so does this what it was. An edited one must be read anew.
+// Node keeps a module, and what it imports, for the life of the process; so does this what the first one was.
+// An edited one must be read anew, and so must what is new beside it: it may import what was edited too.
 const imported = new Map<string, string>();
+const editedFolders = new Set<string>();
 
 /** What a module exports. */
 export interface ModuleExports {
@@ -27,8 +29,10 @@ export interface ModuleExports {
  */
 export async function importModule(path: string, checksum = ''): Promise<ModuleExports> {
   const known = imported.get(path);
+  if (known !== undefined && known !== checksum) editedFolders.add(dirname(path));
+  if (known === undefined ? editedFolders.has(dirname(path)) : known !== checksum)
+    return importWithJiti(path);
   imported.set(path, checksum);
-  if (known !== undefined && known !== checksum) return importWithJiti(path);
   try {
     return describeExports(await import(pathToFileURL(path).href));
   } catch (error) {

@@ -77,7 +77,7 @@ async function loadModule(
   const { file } = alteration;
   const checksum = await checksumAlteration(folder, alteration); // parses: a syntax error is told with its place
   const path = join(folder, file);
-  const exported = await orAborted(importModule(path), [abandon]).catch(async (error: unknown) => {
+  const exported = await orAborted(importModule(path, checksum), [abandon]).catch(async (error: unknown) => {
     throw error instanceof AlterationError ? error : await describeImportFailure(error, folder, file);
   });
   const parsed = parseScript(exported.default, exported.names);

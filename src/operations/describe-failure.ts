@@ -13,6 +13,7 @@ import { excerptAt } from '../folder/excerpt.ts';
 import { placeOf, type SqlScript, type SqlStatement } from '../folder/split-sql.ts';
 import { findPlace } from '../folder/stack-place.ts';
 import { findDatabaseFailure, findMessage, isSessionLoss } from '../postgres/database-failure.ts';
+import { describeDenial } from '../postgres/session.ts';
 import type { FailedQueries } from './run-phase.ts';
 
 /** What was going on when something failed. */
@@ -38,6 +39,8 @@ export interface FailureSetting {
 export function describeFailure(error: unknown, setting: FailureSetting): AlterationError {
   if (setting.session.lost.aborted || isSessionLoss(error)) return describeLoss(error, setting);
   if (error instanceof AlterationError && !error.code.startsWith('usage')) return error;
+  const denial = setting.stage === 'record' ? describeDenial(error) : undefined;
+  if (denial) return denial;
   const found = findDatabaseFailure(error);
   const swallowed = findSwallowed(found, setting);
   const query = setting.failedQueries?.get(swallowed ?? error);

@@ -3,7 +3,8 @@ import type { DatabaseFailure } from '../core/errors.ts';
 
 /** What PostgreSQL said, wherever in the chain of causes it stands; undefined when it said nothing. */
 export function findDatabaseFailure(error: unknown): DatabaseFailure | undefined {
-  const source = causes(error).find((cause) => /^[0-9A-Z]{5}$/.test(text(cause, 'code') ?? ''));
+  // No class of PostgreSQL's begins with E; system codes of five letters do, such as EPIPE.
+  const source = causes(error).find((cause) => /^[0-9A-DF-Z][0-9A-Z]{4}$/.test(text(cause, 'code') ?? ''));
   if (!source) return undefined;
   const position = Number(text(source, 'position'));
   const optional = {

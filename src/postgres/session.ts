@@ -179,8 +179,8 @@ function addressOf(client: pg.Client | undefined): Address | undefined {
   return client && { host: client.host, port: client.port };
 }
 
-/** A privilege that the runner's own queries miss; what scripts miss has been told already. */
-function describeDenial(error: unknown): DatabaseRefusedError | undefined {
+/** A privilege that the runner's own queries miss; what scripts miss is told as their failure. */
+export function describeDenial(error: unknown): DatabaseRefusedError | undefined {
   const failure = findDatabaseFailure(error);
   if (failure?.sqlState !== '42501') return undefined;
   return new DatabaseRefusedError(

@@ -5,6 +5,7 @@ import { createPool } from 'slonik';
 import { beforeEach, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { createHistoryTableOfVersion, historyTableVersion } from '../../src/postgres/history-table.ts';
+import { createRole } from '../support/create-role.ts';
 import { createDatabase } from '../support/database.ts';
 import { emptyDatabase } from '../support/empty-database.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -12,7 +13,8 @@ import { createFolder, writeFiles } from '../support/folder.ts';
 import { library } from '../support/library.ts';
 import { moduleText } from '../support/module-text.ts';
 
-const { check, deploy, list, rollback, status, EditedError, HistoryError } = library;
+const { baseline, check, deploy, list, rollback, status } = library;
+const { DatabaseRefusedError, EditedError, HistoryError } = library;
 const database = await createDatabase();
 const { query, url } = database;
 
@@ -302,6 +304,26 @@ describe('the table', () => {
     expect(await readRuns()).toEqual([2]);
   });
 
+  test.each([
+    [`"timestamp" = '1663923211.0'`, 'Row "1663923211.0": timestamp: is not a timestamp.'],
+    [`"timestamp" = '01'`, 'Row "01": timestamp: is not a timestamp.'],
+    [`applied_at = 'infinity'`, 'Row "1": applied_at: is not a moment.'],
+  ])('with a row that says the same in another way, or never, is refused: %s', async (change, message) => {
+    const folder = await createFolder({
+      '1.0.0-1-create-runs.sql': files['1.0.0-1-create-runs.sql'].replace('table', 'table if not exists'),
+    });
+    await deploy({ database: url, folder });
+    await query(`update public.alteration_history set ${change}`);
+    const before = await query('select * from public.alteration_history');
+
+    for (const operation of [deploy, list, status, check]) {
+      const error = await failureOf(operation({ database: url, folder }));
+      expect(error).toBeInstanceOf(HistoryError);
+      expect(error).toMatchObject({ problems: [{ message }] });
+    }
+    expect(await query('select * from public.alteration_history')).toEqual(before);
+  });
+
   async function createTableOfVersion1(): Promise<void> {
     const pool = await createPool(url);
     await createHistoryTableOfVersion(pool, { schema: 'public', table: 'alteration_history' }, 1);
@@ -321,6 +343,96 @@ describe('the table', () => {
       `select obj_description('public.alteration_history'::regclass, 'pg_class') as comment`,
     );
     return row?.['comment'];
+  }
+});
+
+describe('a role', () => {
+  test('that may create in the schema, and no schema, can deploy', async () => {
+    const { role, url: source } = await createRole(
+      database,
+      (name) => `grant create on schema public to ${name}`,
+    );
+
+    await deploy({ database: source, folder: await createFolder(files) });
+
+    expect(await query('select distinct role from public.alteration_history')).toEqual([{ role }]);
+    expect(await readRuns()).toEqual([2]);
+  });
+
+  test.each([
+    ['read', '', [list, status, check, deploy]],
+    ['write', 'select', [deploy]],
+    ['add to', 'select, update, delete', [deploy]],
+  ])('that may not %s the history is told so', async (_, rights, operations) => {
+    const folder = await createFolder(files);
+    await deploy({ database: url, folder });
+    await writeFiles(folder, { '1.0.0-4-fourth.sql': 'create table fourth ();' });
+    const { url: source } = await createRole(
+      database,
+      (name) => `grant create on schema public to ${name};
+        ${rights && `grant ${rights} on public.alteration_history to ${name}`}`,
+    );
+
+    for (const operation of operations) {
+      const error = await failureOf(operation({ database: source, folder }));
+      expect(error).toBeInstanceOf(DatabaseRefusedError);
+      expect(error).toMatchObject({
+        message: expect.stringContaining('permission denied for table alteration_history'),
+        hint: expect.stringContaining('Grant it'),
+      });
+    }
+    expect(await query(`select to_regclass('public.fourth') as found`)).toEqual([{ found: null }]);
+  });
+
+  test('that may create functions cannot put its own in the place of those that the runner calls', async () => {
+    const folder = await createFolder({
+      '1.0.0-1-create.up.sql': 'create table runs (id int);',
+      '1.0.0-1-create.down.sql': 'drop table runs;',
+      'next-2-second.up.sql': 'insert into runs values (2);',
+      'next-2-second.down.sql': 'delete from runs;',
+    });
+    const options = { database: url, folder, target: 'next' };
+    await deploy({ ...options, target: 'latest' });
+    await createRole(
+      database,
+      (name) => `grant create on schema public to ${name}; set role ${name};
+        ${shadows.map(createShadow).join('\n')}`,
+    );
+
+    await expect(query('select to_jsonb(h) from alteration_history as h')).rejects.toThrow('shadow');
+    await expect(query(`select count('x'::text)`)).rejects.toThrow('shadow');
+    await expect(query(`select json_agg('{}'::jsonb)`)).rejects.toThrow('shadow');
+    await deploy(options);
+    await rename(join(folder, 'next-2-second.up.sql'), join(folder, '1.5.0-2-second.up.sql'));
+    await rename(join(folder, 'next-2-second.down.sql'), join(folder, '1.5.0-2-second.down.sql'));
+    expect((await deploy(options)).renamed).toHaveLength(1);
+    expect((await check(options)).result).toBe('up-to-date');
+    expect((await list(options)).alterations).toHaveLength(2);
+    expect((await status(options)).counts.applied).toBe(2);
+    expect((await rollback({ ...options, target: '0.0.0' })).rolledBack).toHaveLength(2);
+    expect((await baseline(options)).recorded).toHaveLength(2);
+    await writeFiles(folder, { '1.5.0-2-second.up.sql': 'select 1;' });
+    expect((await deploy({ ...options, allowEdited: true })).accepted).toHaveLength(1);
+  });
+
+  /** Each takes the very types that a call has, and so would be preferred to PostgreSQL's own of any type. */
+  const shadows = [
+    'to_jsonb(public.alteration_history) returns jsonb',
+    'json_agg(jsonb) returns json',
+    'json_agg(json) returns json',
+    'json_build_object(text, boolean) returns json',
+    'json_build_object(text, json) returns json',
+    'json_build_object(text, bigint, text, boolean) returns json',
+    'json_build_object(text, text, text, text) returns json',
+    'json_build_object(text, "char", text, text) returns json',
+    'jsonb_to_recordset(text) returns setof record',
+    'count(text) returns bigint',
+    'unnest(text[]) returns setof text',
+    'unnest(text[], text[]) returns setof record',
+  ];
+
+  function createShadow(signature: string): string {
+    return `create function public.${signature} language plpgsql as $$ begin raise exception 'shadow'; end $$;`;
   }
 });
 

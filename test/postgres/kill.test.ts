@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type CliRun, startCli } from '../support/cli.ts';
+import { createRole } from '../support/create-role.ts';
 import { createDatabase } from '../support/database.ts';
 import { emptyDatabase } from '../support/empty-database.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -279,4 +280,25 @@ describe('a session that is terminated', () => {
     await terminate(holderPid);
     expect(await holder.result).toMatchObject({ exitCode: 7 });
   });
+});
+
+test('a session that idles longer than its role may goes on while beforeUp works elsewhere', async () => {
+  const { url: source } = await createRole(
+    database,
+    (role) =>
+      `grant create on schema public to ${role}; alter role ${role} set idle_session_timeout = '500ms'`,
+  );
+  const folder = await createFolder({
+    '1.0.0-1-create.sql': createTables,
+    '1.0.0-2-elsewhere.ts': `import { sql } from 'slonik';
+export default {
+  beforeUp: async () => { await new Promise((resolve) => setTimeout(resolve, 1_500)); },
+  up: async (connection) => { ${effectQuery(2)} },
+};`,
+  });
+
+  const report = await deploy({ database: source, folder });
+
+  expect(report.applied).toHaveLength(2);
+  expect(await readEffects()).toEqual([2]);
 });

@@ -2,10 +2,11 @@ import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { createPool, type DatabasePool, sql } from 'slonik';
+import { createPool, type DatabasePool, type Interceptor, sql } from 'slonik';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import type { DatabaseSource, RunEvent } from '../../src/index.ts';
+import type { DatabaseSource, DeployOptions, RunEvent } from '../../src/index.ts';
 import { runCli } from '../support/cli.ts';
+import { createRole } from '../support/create-role.ts';
 import { createDatabase } from '../support/database.ts';
 import { emptyDatabase } from '../support/empty-database.ts';
 import { failureOf } from '../support/failure-of.ts';
@@ -203,6 +204,69 @@ describe("the caller's pool", () => {
 
     expect(error).toMatchObject({ code: 'alteration-failed', database: { sqlState: '40001' } });
     expect(Reflect.get(globalThis, 'timesRun')).toBe(1);
+  });
+
+  test.each(['40P01', '40001'])('does not run a statement without a transaction again (%s)', async (code) => {
+    await query('create sequence attempts');
+    const folder = await createFolder({
+      '1.0.0-1-conflict.sql': `-- alteration: no-transaction
+do $$ begin perform nextval('attempts'); raise exception 'conflict' using errcode = '${code}'; end $$;`,
+    });
+
+    const error = await failureOf(deploy({ database: await openPool(), folder }));
+
+    expect(error).toMatchObject({ code: 'alteration-half-done', database: { sqlState: code } });
+    expect(await query('select last_value::int, is_called from attempts')).toEqual([
+      { last_value: 1, is_called: true },
+    ]);
+  });
+});
+
+describe('what an interceptor sets on connecting', () => {
+  const look = (moment: string) =>
+    `await connection.query(sql.unsafe\`insert into public.found values ('${moment}', current_setting('search_path'), current_user)\`);`;
+  const leave = 'await connection.query(sql.unsafe`set search_path = elsewhere; set role none`);';
+  const looking = {
+    '1.0.0-1-first.ts': moduleText(`${look('first')} ${leave}`),
+    '1.0.0-2-second.ts': `import { sql } from 'slonik';
+export default {
+  beforeUp: async (connection) => { ${look('beforeUp')} ${leave} },
+  up: async (connection) => { ${look('up')} await connection.query(sql.unsafe\`create table landed ()\`); },
+};`,
+  };
+
+  test.each<[string, (interceptors: Interceptor[]) => Promise<Pick<DeployOptions, 'database' | 'rows'>>]>([
+    ["the caller's pool", async (interceptors) => ({ database: await openPool({ interceptors }) })],
+    ['the rows of a connection string', async (interceptors) => ({ database: url, rows: { interceptors } })],
+  ])('holds for each alteration, and after a beforeUp (%s)', async (_, openSource) => {
+    await query('create schema tenant; create table found (moment text, path text, role text)');
+    const { role } = await createRole(
+      database,
+      (name) => `grant create on schema public to ${name}; grant all on schema tenant to ${name};
+        grant insert on found to ${name}`,
+    );
+    const tenant: Interceptor = {
+      name: 'tenant',
+      afterPoolConnection: async (_context, connection) => {
+        await connection.query(sql.unsafe`set search_path = tenant`);
+        await connection.query(sql.unsafe`set role ${sql.identifier([role])}`);
+        return null;
+      },
+    };
+
+    await deploy({ ...(await openSource([tenant])), folder: await createFolder(looking) });
+
+    expect(await query('select * from found')).toEqual([
+      { moment: 'first', path: 'tenant', role },
+      { moment: 'beforeUp', path: 'tenant', role },
+      { moment: 'up', path: 'tenant', role },
+    ]);
+    expect(
+      await query(
+        `select relnamespace::regnamespace::text as schema, pg_get_userbyid(relowner) as owner
+        from pg_class where relname = 'landed'`,
+      ),
+    ).toEqual([{ schema: 'tenant', owner: role }]);
   });
 });
 

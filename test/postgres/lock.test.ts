@@ -11,7 +11,7 @@ import { library } from '../support/library.ts';
 import { moduleText } from '../support/module-text.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
-const { check, deploy, list, rollback, status, LockHeldError, StoppedError } = library;
+const { check, deploy, list, rollback, status, AlterationFailedError, LockHeldError, StoppedError } = library;
 const database = await createDatabase();
 const { query, url } = database;
 const others = 7;
@@ -290,6 +290,52 @@ describe('while one instance alters', () => {
     expect(report.applied).toHaveLength(1);
     await openGate();
     await holder.result;
+  });
+});
+
+describe('a script that releases the lock', () => {
+  const release = 'await connection.query(sql.unsafe`select pg_advisory_unlock_all()`);';
+
+  test.each<[string, string, string, { effects: number[]; ids: string[] }]>([
+    [
+      'in up',
+      '1.0.0-2-unlock.ts',
+      moduleText(`${effectQuery(2)} ${release}`),
+      { effects: [2], ids: ['1', '2'] },
+    ],
+    [
+      'in an SQL file',
+      '1.0.0-2-unlock.sql',
+      `${effect(2)} select pg_advisory_unlock_all();`,
+      { effects: [2], ids: ['1', '2'] },
+    ],
+    [
+      'in beforeUp',
+      '1.0.0-2-unlock.ts',
+      `import { sql } from 'slonik';
+export default {
+  beforeUp: async (connection) => { ${effectQuery(2)} ${release} },
+  up: async (connection) => { ${effectQuery(20)} },
+};`,
+      { effects: [2], ids: ['1'] },
+    ],
+  ])('ends the run before anything else is altered: %s', async (_, file, text, left) => {
+    const folder = await createFolder({
+      '1.0.0-1-create.sql': 'create table effects (id int);',
+      [file]: text,
+      '1.0.0-3-later.sql': effect(3),
+    });
+
+    const error = await failureOf(deploy({ database: url, folder }));
+
+    expect(error).toBeInstanceOf(AlterationFailedError);
+    expect(error).toMatchObject({
+      message: `"${file}" released the lock that keeps other instances out.`,
+      hint: expect.stringContaining('pg_advisory_unlock_all'),
+    });
+    expect(await readEffects()).toEqual(left.effects);
+    const rows = await query<{ timestamp: string }>('select "timestamp" from alteration_history order by 1');
+    expect(rows.map(({ timestamp }) => timestamp)).toEqual(left.ids);
   });
 });
 

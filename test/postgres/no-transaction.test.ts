@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { runCli } from '../support/cli.ts';
@@ -7,6 +7,7 @@ import { emptyDatabase } from '../support/empty-database.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { createFolder } from '../support/folder.ts';
 import { library } from '../support/library.ts';
+import { moduleText } from '../support/module-text.ts';
 
 const { check, deploy, list, rollback, AlterationHalfDoneError, EditedError, RollbackRefusedError } = library;
 const database = await createDatabase();
@@ -141,10 +142,39 @@ describe('a failure in a file without a transaction', () => {
     expect(await readEffects()).toEqual([1, 3, 4]);
   });
 
-  test('keeps its settings when it is gone on with', async () => {
+  test.each([
+    ['an SQL file with one', file, mended.replace('-- alteration: no-transaction\n', '')],
+    [
+      'a module',
+      '1.1.0-2-steps.ts',
+      moduleText('await connection.query(sql.unsafe`insert into effects values (1)`);'),
+    ],
+  ])('is not gone on with when the file becomes %s', async (_, name, text) => {
+    const { folder } = await halfDone({ '1.1.0-3-later.sql': 'insert into effects values (5);' });
+    await rm(join(folder, file));
+    await writeFile(join(folder, name), text.replace('vacuum effects;', ''));
+
+    const error = await failureOf(deploy({ database: url, folder }));
+
+    expect(error).toBeInstanceOf(EditedError);
+    expect(error).toMatchObject({
+      message: `"${name}" is half done, and it no longer is a no-transaction file.`,
+      problems: [{ file: name, message: expect.stringContaining('2 of its statements are done') }],
+    });
+    expect(await readEffects()).toEqual([1]);
+    expect(await query(`select state from alteration_history where "timestamp" = '2'`)).toEqual([
+      { state: 'started' },
+    ]);
+  });
+
+  test.each([
+    'set search_path = app',
+    `select set_config('search_path', 'app', false)`,
+    `SELECT pg_catalog.set_config('search_path', 'app', false)`,
+  ])('keeps its settings when it is gone on with: %s', async (setting) => {
     const text = (third: string) => `-- alteration: no-transaction
 create schema if not exists app;
-set search_path = app;
+${setting};
 ${third};
 create table late (id int);`;
     const folder = await createFolder({ ...create, [file]: text('select 1 / 0') });

@@ -1,4 +1,5 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { NotFoundError } from 'slonik';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -11,7 +12,7 @@ import { createFolder, writeFiles } from '../support/folder.ts';
 import { library } from '../support/library.ts';
 import { moduleText } from '../support/module-text.ts';
 
-const { deploy, logtoRows, AlterationFailedError, UnusableAlterationError } = library;
+const { check, deploy, logtoRows, AlterationFailedError, UnusableAlterationError } = library;
 const database = await createDatabase();
 const { query, url } = database;
 
@@ -565,6 +566,30 @@ exports.table = "made";
   });
 });
 
+describe('a link that leads nowhere', () => {
+  test('is named when it is named like an alteration', async () => {
+    const folder = await createFolder({ '1.0.0-1-create.sql': 'create table t ();' });
+    await symlink(join(folder, 'nowhere'), join(folder, '1.0.0-2-gone.sql'));
+
+    const error = await failureOf(deploy({ database: url, folder }));
+
+    expect(error).toMatchObject({
+      message: expect.stringContaining('"1.0.0-2-gone.sql"'),
+      problems: [{ message: expect.stringContaining('cannot be read') }],
+    });
+    expect(await existing('t')).toBe(false);
+  });
+
+  test('is ignored when it is not', async () => {
+    const folder = await createFolder({ '1.0.0-1-create.sql': 'create table t ();' });
+    await symlink('somebody@somewhere.123', join(folder, '.#notes.md'));
+
+    const { applied } = await deploy({ database: url, folder });
+
+    expect(applied).toHaveLength(1);
+  });
+});
+
 describe('control of the transaction', () => {
   test.each([
     'commit',
@@ -572,6 +597,7 @@ describe('control of the transaction', () => {
     '  -- now\n commit',
     '/* a /* nested */ comment */ commit',
     '; commit',
+    String.raw`--x\r commit`,
     '/* now */ end',
     'rollback',
     'rollback work',
@@ -674,6 +700,137 @@ export default {
       progress: { direction: 'up', done: [], remaining: ['1.0.0-1-double.ts'] },
     });
   });
+
+  test('has not lost the session when it is a connection of its own that fails', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo; // it listens on a port
+    await new Promise((resolve) => server.close(resolve));
+    const body = `await new Promise((_, reject) => { connect(${port}, '127.0.0.1').on('error', reject); });`;
+
+    const error = await failureOf(
+      deployFiles({ '1.0.0-1-fetch.ts': moduleText(body, `import { connect } from 'node:net';`) }),
+    );
+
+    expect(error).toBeInstanceOf(AlterationFailedError);
+    expect(error).toMatchObject({ message: expect.stringContaining('ECONNREFUSED') });
+  });
+
+  test.each([
+    ['an error', `throw Object.assign(new Error('reset by the peer'), { code: 'ECONNRESET' });`],
+    [
+      'the cause of an error',
+      `throw new Error('reset by the peer', { cause: { code: 'EPIPE', message: '' } });`,
+    ],
+    [
+      'a terminated backend of its own',
+      `throw Object.assign(new Error('reset by the peer'), { code: '57P01' });`,
+    ],
+    [
+      'an exception of SQL',
+      `await connection.query(sql.unsafe\`do $$ begin raise exception 'reset by the peer' using errcode = '08006'; end $$\`);`,
+    ],
+  ])('has not lost the session when the code of a lost one is in %s', async (_, body) => {
+    const error = await failureOf(deployFiles({ '1.0.0-1-api.ts': moduleText(body) }));
+
+    expect(error).toBeInstanceOf(AlterationFailedError);
+    expect(error).toMatchObject({ message: '"1.0.0-1-api.ts" failed: reset by the peer.' });
+  });
+
+  test.each([
+    ['and tells that nothing stays', '', 'nothing of it stays'],
+    [
+      'and tells what stays of its beforeUp',
+      'beforeUp: async (connection) => { await connection.query(sql.unsafe`create table stays ()`); },',
+      'what beforeUp did stays, and it will be run again',
+    ],
+  ])('is rolled back, %s', async (_, beforeUp, told) => {
+    const text = `import { sql } from 'slonik';
+export default { ${beforeUp} up: async (connection) => { await connection.query(sql.unsafe\`select 1/0\`); } };`;
+
+    const error = await failureOf(deployFiles({ '1.0.0-1-fail.ts': text }));
+
+    expect(error).toBeInstanceOf(AlterationFailedError);
+    expect(error).toMatchObject({ phase: 'up', hint: expect.stringContaining(told) });
+    expect(await existing('stays')).toBe(beforeUp !== '');
+  });
+
+  test('is told even when its stack leads to a file that does not exist', async () => {
+    const body = `const error = new Error('boom');
+      error.stack = \`Error: boom\\n    at up (\${import.meta.dirname}/source.ts:3:7)\`;
+      throw error;`;
+
+    const error = await failureOf(deployFiles({ '1.0.0-1-mapped.js': moduleText(body) }));
+
+    expect(error).toBeInstanceOf(AlterationFailedError);
+    expect(error).toMatchObject({
+      message: '"1.0.0-1-mapped.js" failed: boom.',
+      place: { file: 'source.ts', line: 3, column: 7 },
+    });
+  });
+});
+
+describe('a file that was mended', () => {
+  const creating = (table: string) => `await connection.query(sql.unsafe\`create table ${table} ()\`);`;
+  const throwing = (message: string) => `throw new Error('${message}');`;
+
+  test('is what the next deploy of the same process runs and records', async () => {
+    const name = '1.0.0-1-mended.ts';
+    const folder = await createFolder({ [name]: moduleText(creating('old') + throwing('first')) });
+    const options = { database: url, folder };
+    const first = await failureOf(deploy(options));
+    await writeFiles(folder, { [name]: moduleText(creating('middle') + throwing('second')) });
+    const second = await failureOf(deploy(options));
+    const third = await failureOf(deploy(options));
+    await writeFiles(folder, { [name]: moduleText(creating('mended')) });
+
+    await deploy(options);
+
+    expect(first).toMatchObject({ message: `"${name}" failed: first.` });
+    expect(second).toMatchObject({ message: `"${name}" failed: second.` });
+    expect(third).toMatchObject({ message: `"${name}" failed: second.` });
+    expect(await query(`select relname from pg_class where relname in ('old', 'middle', 'mended')`)).toEqual([
+      { relname: 'mended' },
+    ]);
+    expect(await check(options)).toMatchObject({ result: 'up-to-date', edited: [] });
+  });
+
+  test.each(['.ts', '.js'])('may be one that an alteration imports as %s', async (extension) => {
+    const using = `import { sql } from 'slonik'; import { table } from './utils/table${extension}';`;
+    const body = (name: string) =>
+      `await connection.query(sql.unsafe\`create table \${sql.identifier([${name}])} ()\`);`;
+    const helper = (table: string) => `export const table: string = '${table}';`;
+    const folder = await createFolder({
+      '1.0.0-1-using.ts': moduleText(body('table'), using),
+      'utils/table.ts': helper('taken'),
+    });
+    const options = { database: url, folder };
+    await query('create table taken ()');
+    const error = await failureOf(deploy(options));
+    await writeFiles(folder, {
+      'utils/table.ts': helper('free'),
+      'next-2-new.ts': moduleText(body(`table + '2'`), using),
+    });
+
+    await deploy({ ...options, target: 'next' });
+
+    expect(error).toMatchObject({ database: { sqlState: '42P07' } });
+    expect([await existing('free'), await existing('free2')]).toEqual([true, true]);
+    expect(await check({ ...options, target: 'next' })).toMatchObject({ result: 'up-to-date', edited: [] });
+  });
+});
+
+test('a module that throws a SyntaxError of its own is evaluated once', async () => {
+  const imports = `import { appendFileSync } from 'node:fs';
+    appendFileSync(new URL('../evaluated', import.meta.url), 'once ');
+    JSON.parse('{');`;
+  const folder = await createFolder({ '1.0.0-1-parse.ts': moduleText('', imports) });
+
+  const error = await failureOf(deploy({ database: url, folder }));
+
+  expect(error).toBeInstanceOf(UnusableAlterationError);
+  expect(error).toMatchObject({ problems: [{ file: '1.0.0-1-parse.ts', line: 3 }] });
+  expect(await readFile(join(dirname(folder), 'evaluated'), 'utf8')).toBe('once ');
 });
 
 describe('the default export', () => {
