@@ -70,14 +70,18 @@ export function requireWritable({ session, tableState, historyTable: { schema, t
       },
     );
   }
-  if (tableState.kind === 'absent' && !session.mayCreateHistory) {
-    throw new DatabaseRefusedError(
-      `The role "${role}" may not create the history table "${schema}.${table}" in the database "${database}".`,
-      {
-        hint: `Nothing was changed. Grant it: grant create on schema ${schema} to ${role}; or choose another schema with --history-schema.`,
-      },
-    );
-  }
+  if (session.mayKeepHistory) return;
+  const name = `"${schema}.${table}"`;
+  throw tableState.kind === 'absent'
+    ? new DatabaseRefusedError(
+        `The role "${role}" may not create the history table ${name} in the database "${database}".`,
+        {
+          hint: `Nothing was changed. Grant it: grant create on schema ${schema} to ${role}; or choose another schema with --history-schema.`,
+        },
+      )
+    : new DatabaseRefusedError(`The role "${role}" may not write the history table ${name}.`, {
+        hint: `Nothing was changed. Grant it: grant select, insert, update, delete on ${schema}.${table} to ${role}.`,
+      });
 }
 
 export const describeAlteration = ({ id, version, name, file }: Alteration) => ({ id, version, name, file });

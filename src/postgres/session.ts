@@ -62,8 +62,8 @@ export interface Session {
   readonly database: DatabaseFacts;
   /** What the catalog said of the history table when the session began. */
   readonly tableState: TableState;
-  /** Whether the role may create the history table where it belongs. */
-  readonly mayCreateHistory: boolean;
+  /** Whether the role may write the history table, or create it where it belongs. */
+  readonly mayKeepHistory: boolean;
   readonly readOnly: boolean;
   /** Reads the state of the history table again: after a wait it may be another. */
   readonly readTableState: () => Promise<TableState>;
@@ -217,7 +217,7 @@ async function openSession(
       serverVersion: facts.serverVersion,
     },
     tableState: parseTableState(facts.relation),
-    mayCreateHistory: facts.mayCreateHistory,
+    mayKeepHistory: facts.relation ? facts.relation.writable : facts.mayCreateHistory,
     readOnly: facts.readOnly,
     readTableState: () => readTableState(connection, options.historyTable),
     resetRole: (transaction) => applySettings(transaction, facts.kept, ['reset session authorization']),
@@ -250,7 +250,7 @@ const factsSchema = z.object({
   serverVersion: z.string(),
   readOnly: z.boolean(),
   mayCreateHistory: z.boolean(),
-  relation: z.object({ kind: z.string(), comment: z.string().nullable() }).nullable(),
+  relation: z.object({ kind: z.string(), comment: z.string().nullable(), writable: z.boolean() }).nullable(),
   kept: z.array(settingSchema),
 });
 
@@ -283,7 +283,10 @@ async function readFacts(
 
 function relationQuery({ schema, table }: HistoryTable) {
   return sql.fragment`
-    select pg_catalog.json_build_object('kind', c.relkind, 'comment', pg_catalog.obj_description(c.oid, 'pg_class'))
+    select pg_catalog.json_build_object('kind', c.relkind,
+      'comment', pg_catalog.obj_description(c.oid, 'pg_class'),
+      'writable', pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'update')
+        and pg_catalog.has_table_privilege(c.oid, 'delete'))
     from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
     where n.nspname = ${schema} and c.relname = ${table}`;
 }
