@@ -15,6 +15,7 @@ if (major < required) {
 
 async function runProcess(): Promise<number> {
   const { main } = await import('./cli/main.ts');
+  const { tellLateFailure } = await import('./cli/tell-failure.ts');
   const { StoppedError } = await import('./core/errors.ts');
   const stop = new AbortController();
   const abandon = new AbortController();
@@ -33,7 +34,7 @@ async function runProcess(): Promise<number> {
     process.stdin.isTTY && process.stderr.isTTY
       ? { input: process.stdin, output: process.stderr }
       : undefined;
-  const exitCode = await main({
+  const host = {
     argv: process.argv.slice(2),
     env: process.env,
     cwd: process.cwd(),
@@ -42,14 +43,13 @@ async function runProcess(): Promise<number> {
     stderr: process.stderr.isTTY ? process.stderr : outputOf(process.stderr),
     stop: stop.signal,
     abandon: abandon.signal,
-  });
+  };
+  const exitCode = await main(host);
   result.release();
   await Promise.all([flush(process.stdout), flush(process.stderr)]);
   guard.release();
   const failure = stdout.failure ?? leftOver(abandon.signal);
-  if (failure && exitCode === 0)
-    process.stderr.write(`✖ What was asked for is done; after that: ${failure.message}\n`);
-  process.exit(failure && exitCode === 0 ? 1 : exitCode); // a script may have left timers or sockets behind
+  process.exit(failure && exitCode === 0 ? await tellLateFailure(failure, host) : exitCode); // a script may have left timers or sockets behind
 }
 
 /** What a script left running and that failed when nothing was waiting for it any more. */

@@ -1,16 +1,14 @@
-import { UsageError } from '../core/errors.ts';
 import { type CommandDefinition, commandDefinitions } from './commands.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { loadEnvFile, readEnvironment, readLibpqDatabase, refuseSwallowedOptions } from './environment.ts';
-import { exitCodeOf, exitCodes } from './exit-code.ts';
-import { hidePasswords } from './hide-passwords.ts';
+import { exitCodes } from './exit-code.ts';
 import type { Host } from './host.ts';
 import { choosePalette } from './palette.ts';
 import { type Invocation, parseArguments } from './program.ts';
 import { createLogProgress, createPrettyProgress, type Progress } from './progress.ts';
-import { describeError, renderError } from './report-error.ts';
 import { type Outcome, runCommand } from './run-command.ts';
-import { type GivenValue, parseSettings, type Settings, settingDefinitions } from './settings.ts';
+import { type GivenValue, parseSettings, type Settings } from './settings.ts';
+import { chooseLogFormat, guessTelling, type LogFormat, tellFailure } from './tell-failure.ts';
 import { wrapText } from './wrap-text.ts';
 
 type Command = Extract<Invocation, { kind: 'command' }>;
@@ -26,19 +24,15 @@ export async function main(host: Host): Promise<number> {
     return exitCodes.done;
   } catch (error) {
     const command = invocation?.kind === 'command' ? invocation.name : null;
-    return reportFailure(error, host, {
-      command,
-      json: wantsJson(host),
-      folder: 'alterations',
-      color: undefined,
-    });
+    return tellFailure(error, host, { command, ...guessTelling(host) });
   }
 }
 
 async function runInvocation(command: Command, host: Host): Promise<number> {
   const { settings, file } = await readSettings(command, host);
-  const { json, color } = settings;
-  const progress = await createProgress(settings, host);
+  const { json, color, dir: folder } = settings;
+  const logFormat = chooseLogFormat(settings.logFormat, host);
+  const progress = await createProgress(settings, logFormat, host);
   const palette = choosePalette(color, host.env, host.stdout);
   const { argument, name } = command;
   host.stop.addEventListener('abort', () => progress.onNotice(stopping));
@@ -53,7 +47,7 @@ async function runInvocation(command: Command, host: Host): Promise<number> {
     return outcome.exitCode;
   } catch (error) {
     progress.end();
-    return reportFailure(error, host, { command: name, json, folder: settings.dir, color });
+    return tellFailure(error, host, { command: name, json, logFormat, folder, color });
   }
 }
 
@@ -63,29 +57,6 @@ function showOutcome({ report, text }: Outcome, { stdout }: Host): string {
 }
 
 const stopping = 'Stopping at the next safe point; a second signal abandons the alteration.';
-
-interface FailureReport {
-  readonly command: string | null;
-  readonly json: boolean;
-  readonly folder: string;
-  readonly color: boolean | undefined;
-}
-
-function reportFailure(error: unknown, host: Host, { command, json, folder, color }: FailureReport): number {
-  const shown = error instanceof UsageError && !json ? withHelpHint(error, command) : error;
-  const text = hidePasswords(renderError(shown, folder, choosePalette(color, host.env, host.stderr)));
-  host.stderr.write(`${host.stderr.isTTY ? wrapText(text, host.stderr.columns) : text}\n`);
-  if (json) host.stdout.write(`${hidePasswords(JSON.stringify(describeError(error, command), null, 2))}\n`);
-  return exitCodeOf(error);
-}
-
-function withHelpHint(error: UsageError, command: string | null): UsageError {
-  if (error.hint) return error;
-  return new UsageError(error.message, {
-    hint: `See alteration ${command ? `${command} ` : ''}--help.`,
-    problems: error.problems,
-  });
-}
 
 /** Flag, then environment, then `.env`, then config file, then default. */
 async function readSettings(command: Command, host: Host): Promise<{ settings: Settings; file: ConfigFile }> {
@@ -110,16 +81,12 @@ function definitionOf(name: Command['name']): CommandDefinition {
   return commandDefinitions[name];
 }
 
-function createProgress(settings: Settings, host: Host): Promise<Progress> {
-  const { logFormat, logLevel, color } = settings;
-  const format = logFormat ?? (host.stderr.isTTY ? 'pretty' : 'json');
-  return format === 'json'
-    ? createLogProgress(host.stderr, logLevel)
-    : createPrettyProgress(host.stderr, choosePalette(color, host.env, host.stderr), logLevel);
-}
-
-/** Whether --json was said, as far as can be told before the settings are read. */
-function wantsJson({ argv, env }: Host): boolean {
-  const { flag } = settingDefinitions.json;
-  return argv.includes(flag) || /^(?:1|true|yes|on)$/i.test(env['ALTERATION_JSON'] ?? '');
+function createProgress(
+  { logLevel, color }: Settings,
+  logFormat: LogFormat,
+  { env, stderr }: Host,
+): Promise<Progress> {
+  return logFormat === 'json'
+    ? createLogProgress(stderr, logLevel)
+    : createPrettyProgress(stderr, choosePalette(color, env, stderr), logLevel);
 }

@@ -164,7 +164,7 @@ function unknownHelp([help, name]: readonly string[], width: number): UsageError
   if (help !== 'help' || name === undefined)
     return new UsageError('No command was given.', { hint: renderHelp(width) });
   const near = suggest(name, Object.keys(commandDefinitions));
-  return new UsageError(`Unknown command "${name}".`, {
+  return new UsageError(`Unknown command "${hidePasswords(name)}".`, {
     hint: near ? `Did you mean ${near}?` : helpHint([]),
   });
 }
@@ -179,7 +179,8 @@ function describeMissingArgument(argv: readonly string[]): string | undefined {
 function describeMisplaced(argv: readonly string[]): string {
   const [option = ''] = argv[0]?.split('=') ?? [];
   const misplaced = Object.values(settingDefinitions).some(({ flag }) => flag.split(' ')[0] === option);
-  return misplaced ? `Options stand behind the command: alteration <command> ${argv[0]}.` : helpHint(argv);
+  const hint = hidePasswords(`Options stand behind the command: alteration <command> ${argv[0]}.`);
+  return misplaced ? hint : helpHint(argv);
 }
 
 function helpHint(argv: readonly string[]): string {

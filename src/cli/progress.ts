@@ -20,16 +20,21 @@ type Level = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 const levels: readonly Level[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
-/** One pino line an event, for machines. */
-export async function createLogProgress(stream: OutputStream, level: Level): Promise<Progress> {
-  const { default: createLogger } = await import('pino');
+/** Writes pino lines. */
+export async function createLogger(stream: OutputStream, level: Level): Promise<pino.Logger> {
+  const { default: createPino } = await import('pino');
   const options: pino.LoggerOptions = {
     level,
     base: null,
-    timestamp: createLogger.stdTimeFunctions.isoTime,
+    timestamp: createPino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
   };
-  const logger = createLogger(options, { write: (line: string) => void stream.write(line) });
+  return createPino(options, { write: (line: string) => void stream.write(line) });
+}
+
+/** One pino line an event, for machines. */
+export async function createLogProgress(stream: OutputStream, level: Level): Promise<Progress> {
+  const logger = await createLogger(stream, level);
   return {
     onEvent: (event) => logEvent(logger, event),
     onActivity: (text) => logger.info(text),

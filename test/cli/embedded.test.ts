@@ -54,7 +54,9 @@ describe.concurrent('a PostgreSQL of the command’s own', () => {
 
   test('is stopped after a signal', async () => {
     const sandbox = await createSandbox({ ...files, '1.0.0-3-c.sql': 'select pg_sleep(600);' });
-    const run = sandbox.start(['deploy', '--log-level', 'debug'], { env: embedded });
+    const run = sandbox.start(['deploy', '--log-level', 'debug', '--log-format', 'json'], {
+      env: embedded,
+    });
     await waitUntil('it sleeps', async () => run.stderr().includes('pg_sleep'));
     expect(await isServerRunning(sandbox)).toBe(true);
     run.kill('SIGTERM');

@@ -295,6 +295,11 @@ const poorUrl = ({ name, url }: Sandbox) => {
   return poor.href;
 };
 
+async function dropPoorRole({ name, query }: Sandbox, { result }: SandboxRun): Promise<void> {
+  await result;
+  await query(`drop owned by ${name}_poor; drop role ${name}_poor`);
+}
+
 const withUrl =
   (change: (url: URL) => void) =>
   ({ url }: Sandbox) => {
@@ -322,11 +327,33 @@ describeCases('2: the database refuses', 2, [
     behaviour: 'tells a role that may not create the history',
     setUp: createPoorRole,
     env: (sandbox) => ({ DB_URL: poorUrl(sandbox) }),
-    meanwhile: async ({ name, query }, { result }) => {
-      await result;
-      await query(`drop role ${name}_poor`);
-    },
+    meanwhile: dropPoorRole,
     says: ['may not create the history table "public.alteration_history"', 'grant create on schema public'],
+  },
+  ...[['check'], ['list'], ['status'], ['deploy']].map((args) => ({
+    behaviour: `tells a role that may not read the history: ${args}`,
+    setUp: async (sandbox: Sandbox) => {
+      await deployed(sandbox);
+      await createPoorRole(sandbox);
+    },
+    args,
+    env: (sandbox: Sandbox) => ({ DB_URL: poorUrl(sandbox) }),
+    meanwhile: dropPoorRole,
+    says: ['may not keep the history: permission denied for table alteration_history', 'Grant it'],
+    leaves: onlyFirst,
+  })),
+  {
+    behaviour: 'tells a role that may read the history and not write it',
+    setUp: async (sandbox) => {
+      await deployed(sandbox);
+      await createPoorRole(sandbox);
+      await sandbox.query(`grant select on alteration_history to ${sandbox.name}_poor`);
+      await writeFile(join(sandbox.dir, '1.1.0-2-second.sql'), 'select 1;');
+    },
+    env: (sandbox) => ({ DB_URL: poorUrl(sandbox) }),
+    meanwhile: dropPoorRole,
+    says: ['may not write the history table "public.alteration_history"', 'grant select, insert'],
+    leaves: onlyFirst,
   },
   {
     behaviour: 'tells a database that takes no changes',
@@ -361,6 +388,12 @@ describeCases('2: the folder cannot be', 2, [
     behaviour: 'refuses a release that is no version',
     args: ['release', 'soon'],
     says: ['"soon" is not a version'],
+  },
+  {
+    behaviour: 'refuses to create an alteration behind the last timestamp there is',
+    files: { '1.0.0-9999999999-last.sql': 'select 1;' },
+    args: ['create', 'more'],
+    says: ['No timestamp of ten digits is later than the 9999999999'],
   },
 ]);
 
@@ -492,6 +525,12 @@ describeCases('4: an alteration failed and left nothing', 4, [
     'it called process.exit(0)',
   ),
   failing(
+    'is not ended by process.reallyExit(0)',
+    '1.0.0-2-a.ts',
+    moduleText(`${half} process.reallyExit(0);`),
+    'it called process.exit(0)',
+  ),
+  failing(
     'tells a string that a script throws',
     '1.0.0-2-a.ts',
     moduleText(`${half} throw 'tantrum';`),
@@ -602,7 +641,7 @@ describeCases('6: another instance holds the lock', 6, [
     behaviour: 'gives up deploying after the lock wait and names the holder',
     setUp: holdLock,
     args: ['deploy', 'latest', '--lock-wait', '1s'],
-    says: ['waiting for another instance', '"somebody else"'],
+    says: ['Waiting: the lock is held', '"somebody else"'],
   },
   {
     behaviour: 'gives up at once when it is not to wait',
@@ -686,12 +725,27 @@ describeCases('7: the session was lost', 7, [
     behaviour: 'tells a session that is terminated while it waits for the lock',
     setUp: holdLock,
     meanwhile: async (sandbox, run) => {
-      await waitUntil('it waits', async () => run.stderr().includes('waiting for another instance'));
+      await waitUntil('it waits', async () => run.stderr().includes('Waiting: the lock is held'));
       await terminate('')(sandbox);
     },
     says: ['session was lost'],
   },
 ]);
+
+const downOf = (second: string) => `-- alteration: no-transaction\ndrop table a;\n${second};\ndrop table b;`;
+const pairOfTwo = {
+  '1.0.0-1-a.up.sql': 'create table a (id int); create table b (id int);',
+  '1.0.0-1-a.down.sql': downOf('drop table nowhere'),
+} as const;
+
+/** Deploys, and rolls back as far as it goes. */
+async function rollBackHalf(sandbox: Sandbox): Promise<void> {
+  await deployed(sandbox);
+  expect(await sandbox.run(['rollback', '0.0.0', '--yes'])).toMatchObject({
+    exitCode: 5,
+    stderr: expect.stringContaining('the next rollback goes on with statement 2'),
+  });
+}
 
 const changeHistory = (change: string) => async (sandbox: Sandbox) => {
   await deployed(sandbox);
@@ -749,6 +803,20 @@ describeCases('8: integrity', 8, [
     ),
     says: ['Statement 1 of "1.0.0-1-a.sql" was edited after it was run'],
     leaves: { applied: ['1 half done'], tables: ['half'] },
+  },
+  {
+    behaviour: 'finds what is half rolled back in a check',
+    files: pairOfTwo,
+    setUp: rollBackHalf,
+    args: ['check'],
+    leaves: { applied: ['1'], tables: ['b'] },
+  },
+  {
+    behaviour: 'refuses to deploy over what is half rolled back',
+    files: pairOfTwo,
+    setUp: rollBackHalf,
+    says: ['half rolled back'],
+    leaves: { applied: ['1'], tables: ['b'] },
   },
   {
     behaviour: 'refuses the history of a newer runner',
@@ -830,10 +898,7 @@ describe('a database that cannot be reached', () => {
       behaviour: 'tells a role that has no connection left',
       setUp: ({ query, name }) => query(`create role ${name}_poor login password 'poor' connection limit 0`),
       env: (sandbox) => ({ DB_URL: poorUrl(sandbox) }),
-      meanwhile: async ({ name, query }, { result }) => {
-        await result;
-        await query(`drop role ${name}_poor`);
-      },
+      meanwhile: dropPoorRole,
       says: ['too many connections for role'],
     },
   ]);
@@ -857,7 +922,7 @@ const interrupt = (signal: NodeJS.Signals) => async (sandbox: Sandbox, run: Sand
 };
 
 const interruptWait = (signal: NodeJS.Signals) => async (_: Sandbox, run: SandboxRun) => {
-  await waitUntil('it waits', async () => run.stderr().includes('waiting for another instance'));
+  await waitUntil('it waits', async () => run.stderr().includes('Waiting: the lock is held'));
   run.kill(signal);
 };
 
@@ -869,6 +934,35 @@ const interruptTwice = (signal: NodeJS.Signals) => async (sandbox: Sandbox, run:
   );
   run.kill(signal);
 };
+
+const historyLocks = new Map<string, Client>();
+
+async function lockHistory(sandbox: Sandbox): Promise<void> {
+  await deployed(sandbox);
+  const client = await sandbox.connect();
+  await client.query('begin; lock table alteration_history in access exclusive mode');
+  historyLocks.set(sandbox.name, client);
+}
+
+/** Sends the signal so many times, each when the one before has arrived, while a query waits for the history. */
+const interruptQuery =
+  (signal: NodeJS.Signals, times: 1 | 2) =>
+  async ({ name, query }: Sandbox, run: SandboxRun) => {
+    await waitUntil('a query waits for the history', async () => {
+      const rows = await query(
+        `select from pg_stat_activity where datname = current_database()
+        and application_name like 'alteration %' and wait_event_type = 'Lock'`,
+      );
+      return rows.length === 1;
+    });
+    run.kill(signal);
+    if (times === 2) {
+      await waitUntil('the signal has arrived', async () => run.stderr().includes('Stopping at'));
+      run.kill(signal);
+    }
+    await run.result;
+    await historyLocks.get(name)?.query('rollback');
+  };
 
 for (const [exitCode, signal] of [
   [130, 'SIGINT'],
@@ -897,6 +991,21 @@ for (const [exitCode, signal] of [
       says: [`Stopped by ${signal}`],
       leaves: onlyFirst,
     },
+    ...['check', 'list', 'status'].map((command) => ({
+      behaviour: `ends ${command} at once while its query waits for the history`,
+      setUp: lockHistory,
+      args: [command],
+      meanwhile: interruptQuery(signal, 1),
+      says: [`Stopped by ${signal}`],
+      leaves: onlyFirst,
+    })),
+    {
+      behaviour: 'abandons a deploy whose query waits for the history when it is told twice',
+      setUp: lockHistory,
+      meanwhile: interruptQuery(signal, 2),
+      says: [`Stopped by ${signal}`],
+      leaves: onlyFirst,
+    },
     {
       behaviour: 'ends a wait of a check',
       args: ['check', '--wait', '10m'],
@@ -918,6 +1027,41 @@ test('goes on after a stop, and after a failure half-way, as if nothing had been
   await sandbox.query('create table third (id int)');
   expect(await sandbox.run(['deploy'])).toMatchObject({ exitCode: 0 });
   expect(await readDatabase(sandbox)).toEqual({ applied: ['1', '2'], tables: ['first', 'second', 'third'] });
+});
+
+test('a rollback goes on after a failure half-way, once its file is mended', async () => {
+  const sandbox = await createSandbox(pairOfTwo);
+  await rollBackHalf(sandbox);
+  expect(await sandbox.run(['check'])).toMatchObject({
+    exitCode: 8,
+    stdout: expect.stringContaining('Half rolled back: 1.0.0-1-a'),
+  });
+  const { stdout } = await sandbox.run(['list']);
+  expect(stdout).toContain('a (half rolled back: 1 statement)');
+  await writeFile(join(sandbox.dir, '1.0.0-1-a.down.sql'), downOf('select 1'));
+  expect(await sandbox.run(['rollback', '0.0.0', '--yes'])).toMatchObject({ exitCode: 0 });
+  expect(await readDatabase(sandbox)).toEqual(nothing);
+});
+
+/** Rejects as soon as the alteration is told to be finished: its promise has settled by then, and its row stands. */
+const leaveBehind = `
+  const { write } = process.stderr;
+  process.stderr.write = (text, ...rest) => {
+    if (String(text).includes('finished')) Promise.reject(new Error('left behind'));
+    return write.call(process.stderr, text, ...rest);
+  };`;
+
+test('1: what a script left running fails when all is done: it is told, and what is applied stays applied', async () => {
+  const sandbox = await createSandbox({ '1.0.0-1-a.ts': moduleText(`${half}${leaveBehind}`) });
+  const { exitCode, stderr } = await sandbox.run(['deploy'], { env: { ALTERATION_LOG_FORMAT: 'json' } });
+  expect(exitCode).toBe(1);
+  expect(JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
+    level: 'error',
+    code: 'defect',
+    msg: expect.stringContaining('left behind'),
+    stack: expect.stringContaining('1.0.0-1-a.ts'),
+  });
+  expect(await readDatabase(sandbox)).toEqual({ applied: ['1'], tables: ['half'] });
 });
 
 describe.concurrent('0: a text is asked for', () => {

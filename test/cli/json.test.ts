@@ -13,6 +13,7 @@ import {
   rollbackReportSchema,
   statusReportSchema,
 } from '../../src/index.ts';
+import type { CliResult } from '../support/cli.ts';
 import { type Sandbox, useSandboxes } from '../support/sandbox.ts';
 import { strictSchema } from '../support/strict-schema.ts';
 
@@ -39,6 +40,13 @@ function runIn({ run }: Sandbox) {
     return schema.parse(document);
   };
 }
+
+/** The lines of stderr, each of which is JSON. */
+const linesOf = ({ stderr }: CliResult): readonly unknown[] =>
+  stderr
+    .trimEnd()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
 
 const versionOf = ({ version }: { readonly version: string }) => version;
 
@@ -247,5 +255,63 @@ describe.concurrent('the document of a failure', () => {
     expect((await run(listReportSchema, 0, 'list')).alterations).toMatchObject([
       { state: 'pending', statementsDone: 2 },
     ]);
+  });
+});
+
+describe.concurrent('the log of a run that fails', () => {
+  test.for([
+    ['as stderr is no terminal', [], { ALTERATION_LOG_FORMAT: '' }],
+    ['as --log-format says', ['--log-format', 'json'], {}],
+  ] as const)('is JSON to its last line, which tells the failure, %s', async ([, options, env]) => {
+    const { run } = await createSandbox({
+      '1.0.0-1-a.sql': 'create table a (id int primary key);',
+      '1.0.0-2-b.sql': 'insert into a values (1);\ninsert into a values (1);\n',
+      '1.0.0-3-c.sql': 'select 1;',
+    });
+    const result = await run(['deploy', '--json', ...options], { env });
+    const lines = linesOf(result);
+    const { message, ...facts } = errorReportSchema.parse(JSON.parse(result.stdout)).error;
+    expect(lines.at(-1)).toEqual({
+      level: 'error',
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+      msg: message,
+      command: 'deploy',
+      ...facts,
+    });
+    expect(lines.at(-1)).toMatchObject({
+      code: 'alteration-failed',
+      exitCode: 4,
+      hint: expect.stringContaining('rolled back'),
+      place: { file: '1.0.0-2-b.sql', line: 2, excerpt: expect.stringContaining('  | ^') },
+      database: { sqlState: '23505' },
+      progress: { done: ['1.0.0-1-a.sql'], remaining: ['1.0.0-2-b.sql', '1.0.0-3-c.sql'] },
+    });
+    expect(lines.filter((line) => JSON.stringify(line).includes('"level":"error"'))).toHaveLength(1);
+  });
+
+  test.for([
+    ['nothing, as stderr is no terminal', ['deploy', 'newest'], { ALTERATION_LOG_FORMAT: '' }],
+    ['the flag', ['deploy', '--dry-rum', '--log-format', 'json'], {}],
+    ['the flag with its value', ['deploy', '--dry-rum', '--log-format=json'], {}],
+    ['the variable', ['deploi'], { ALTERATION_LOG_FORMAT: 'json' }],
+    ['the variable, before a wrong setting', ['check', '--wait', '5'], { ALTERATION_LOG_FORMAT: 'json' }],
+  ] as const)('is one line when the arguments make no sense, in JSON by %s', async ([, args, env]) => {
+    const { run } = await createSandbox();
+    const result = await run(args, { env });
+    expect(result).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(linesOf(result)).toMatchObject([{ level: 'error', exitCode: 2, code: expect.any(String) }]);
+  });
+
+  test('is in words when the flag says pretty, whatever the variable says', async () => {
+    const { run } = await createSandbox();
+    const args = ['deploy', '--dry-rum', '--log-format', 'pretty'];
+    const { stderr } = await run(args, { env: { ALTERATION_LOG_FORMAT: 'json' } });
+    expect(stderr).toMatch(/^✖ Unknown option "--dry-rum"\.\n/);
+  });
+
+  test.for(['debug', 'silent'] as const)('tells the failure at the log level %s', async (level) => {
+    const { run } = await createSandbox({ '1.0.0-1-a.sql': 'select nope;' });
+    const result = await run(['deploy', '--log-level', level, '--log-format', 'json']);
+    expect(linesOf(result).at(-1)).toMatchObject({ level: 'error', code: 'alteration-failed' });
   });
 });

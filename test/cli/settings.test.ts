@@ -3,7 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
-import { deployReportSchema, listReportSchema, statusReportSchema } from '../../src/index.ts';
+import {
+  deployReportSchema,
+  errorReportSchema,
+  listReportSchema,
+  statusReportSchema,
+} from '../../src/index.ts';
 import { moduleText } from '../support/module-text.ts';
 import { password, type Sandbox, useSandboxes } from '../support/sandbox.ts';
 
@@ -95,18 +100,24 @@ describe.concurrent('a setting is taken from the strongest place:', () => {
   });
 });
 
+const databaseOf = (stdout: string) => statusReportSchema.parse(JSON.parse(stdout)).database.database;
+
+function pgVariables({ url }: Sandbox): Record<string, string> {
+  const { hostname, port, pathname, username } = new URL(url);
+  return {
+    PGHOST: hostname,
+    PGPORT: port,
+    PGDATABASE: pathname.slice(1),
+    PGUSER: username,
+    PGPASSWORD: password,
+  };
+}
+
 describe.concurrent('the database', () => {
-  const databaseOf = (stdout: string) => statusReportSchema.parse(JSON.parse(stdout)).database.database;
-
-  function pgVariables({ url }: Sandbox): Record<string, string> {
-    const { hostname, port, pathname, username } = new URL(url);
-    return { PGHOST: hostname, PGPORT: port, PGDATABASE: pathname.slice(1), PGUSER: username };
-  }
-
   test('is that of ALTERATION_DB_URL, else DB_URL, else DATABASE_URL, else the PG* variables', async () => {
     const own = await createSandbox();
     const [db, database, pg] = [await createSandbox(), await createSandbox(), await createSandbox()];
-    const env = { DATABASE_URL: database.url, ...pgVariables(pg), PGPASSWORD: password };
+    const env = { DATABASE_URL: database.url, ...pgVariables(pg) };
     const given = [
       { ...env, DB_URL: db.url, ALTERATION_DB_URL: own.url },
       { ...env, DB_URL: db.url },
@@ -121,11 +132,12 @@ describe.concurrent('the database', () => {
 
   test('has its password in the file of PGPASSFILE', async () => {
     const sandbox = await createSandbox();
-    const { PGHOST = '', PGPORT = '', PGUSER = '' } = pgVariables(sandbox);
+    const { PGPASSWORD: _, ...variables } = pgVariables(sandbox);
+    const { PGHOST = '', PGPORT = '', PGUSER = '' } = variables;
     const file = join(sandbox.root, 'pgpass');
     const escaped = password.replaceAll(/[\\:]/g, '\\$&');
     await writeFile(file, `${PGHOST}:${PGPORT}:*:${PGUSER}:${escaped}\n`, { mode: 0o600 });
-    const env = { ...pgVariables(sandbox), DB_URL: '', PGPASSFILE: file };
+    const env = { ...variables, DB_URL: '', PGPASSFILE: file };
     const result = await sandbox.run(['status', '--json'], { env });
     expect(result).toMatchObject({ exitCode: 0 });
     expect(databaseOf(result.stdout)).toBe(sandbox.name);
@@ -144,6 +156,71 @@ describe.concurrent('the database', () => {
     expect(databaseOf(result.stdout)).toBe(sandbox.name);
     const missing = await sandbox.run(['status'], { env: { ...env, PGSERVICE: 'theirs' } });
     expect(missing).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('"theirs"') });
+  });
+});
+
+describe.concurrent('the database of a stronger place is taken, whatever the variables are called:', () => {
+  const elsewhere = 'postgres://127.0.0.1:1/elsewhere';
+
+  interface Given {
+    readonly args?: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+    readonly dotEnv?: Readonly<Record<string, string>>;
+    readonly config?: string;
+  }
+
+  const cases: readonly (readonly [string, (sandbox: Sandbox) => Given])[] = [
+    [
+      'DATABASE_URL before DB_URL of .env',
+      ({ url }) => ({ env: { DATABASE_URL: url }, dotEnv: { DB_URL: elsewhere } }),
+    ],
+    [
+      'PG* before DB_URL of .env',
+      (sandbox) => ({ env: pgVariables(sandbox), dotEnv: { DB_URL: elsewhere } }),
+    ],
+    [
+      'PGDATABASE alone before DB_URL of .env, which has the rest as PG*',
+      (sandbox) => {
+        const { PGDATABASE = '', ...rest } = pgVariables(sandbox);
+        return { env: { PGDATABASE }, dotEnv: { ...rest, DB_URL: elsewhere } };
+      },
+    ],
+    [
+      'DB_URL before ALTERATION_DB_URL of .env',
+      ({ url }) => ({ env: { DB_URL: url }, dotEnv: { ALTERATION_DB_URL: elsewhere } }),
+    ],
+    [
+      'PG* of .env before dbUrl of the config file',
+      (sandbox) => ({ dotEnv: pgVariables(sandbox), config: elsewhere }),
+    ],
+    [
+      'DB_URL of .env before dbUrl of the config file',
+      ({ url }) => ({ dotEnv: { DB_URL: url }, config: elsewhere }),
+    ],
+    [
+      '--db-url before all',
+      ({ url }) => ({
+        args: ['--db-url', url],
+        env: { ALTERATION_DB_URL: elsewhere, DB_URL: elsewhere, PGHOST: '127.0.0.1', PGPORT: '1' },
+        dotEnv: { ALTERATION_DB_URL: elsewhere },
+        config: elsewhere,
+      }),
+    ],
+  ];
+
+  test.for(cases)('%s', async ([, give]) => {
+    const sandbox = await createSandbox();
+    const { args = [], env = {}, dotEnv = {}, config } = give(sandbox);
+    const lines = Object.entries(dotEnv).map(([name, value]) => `${name}='${value}'\n`);
+    await writeFile(join(sandbox.root, '.env'), lines.join(''));
+    if (config) {
+      await writeFile(join(sandbox.root, 'alteration.config.json'), JSON.stringify({ dbUrl: config }));
+    }
+    const result = await sandbox.run(['status', '--json', ...args], {
+      env: { DB_URL: undefined, ...env },
+    });
+    expect(result).toMatchObject({ exitCode: 0 });
+    expect(databaseOf(result.stdout)).toBe(sandbox.name);
   });
 });
 
@@ -232,7 +309,13 @@ describe.concurrent('through npm', () => {
     await writeFile(join(root, 'package.json'), JSON.stringify({ type: 'module', scripts }));
     const child = spawn('npm', args, {
       cwd: root,
-      env: { PATH: process.env['PATH'], HOME: root, DB_URL: url, npm_config_update_notifier: 'false' },
+      env: {
+        PATH: process.env['PATH'],
+        HOME: root,
+        DB_URL: url,
+        ALTERATION_LOG_FORMAT: 'pretty',
+        npm_config_update_notifier: 'false',
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const exited = new Promise<number | null>((settle) => child.on('close', settle));
@@ -278,6 +361,19 @@ describe.concurrent('through npm', () => {
     expect(await isThere(sandbox)).toBe(false);
   });
 
+  test.for([
+    ['--config=c.json', '--config'],
+    ['--log-level=debug', '--log-level'],
+  ] as const)('%s, which npm keeps for itself, is refused', async ([option, told]) => {
+    const sandbox = await createSandbox(file);
+    const result = await runNpm(sandbox, ['run', 'alteration', 'deploy', 'latest', option]);
+    expect(result).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining(`npm kept ${told} for itself; nothing was done`),
+    });
+    expect(await isThere(sandbox)).toBe(false);
+  });
+
   test('the JSON document is all that is on stdout with --silent', async () => {
     const sandbox = await createSandbox(file);
     const args = ['run', '--silent', 'alteration', 'deploy', 'latest', '--', '--json'];
@@ -291,5 +387,40 @@ describe.concurrent('through npm', () => {
     const sandbox = await createSandbox(file);
     expect(await runNpm(sandbox, ['run', 'alteration', 'check'])).toMatchObject({ exitCode: 3 });
     expect(await runNpm(sandbox, ['run', 'alteration', 'deploy', 'latest'])).toMatchObject({ exitCode: 0 });
+  });
+});
+
+describe.concurrent('a password never stands in any output:', () => {
+  const secret = 'S3CRET';
+  const url = `postgres://u:${secret}@h/db`;
+  const npm = { npm_lifecycle_event: 'alteration' };
+
+  test.for([
+    ['an option before the command', [`--db-url=${url}`, 'deploy'], {}],
+    ['an unknown command', [url], {}],
+    ['a topic of the help', ['help', url], {}],
+    ['a target', ['deploy', `postgres://h/db?user=u&password=${secret}`], {}],
+    ['a version', ['release', url], {}],
+    ['a second target', ['check', 'latest', url], {}],
+    ['an unknown option', ['deploy', `--database=${url}`], {}],
+    ['a duration', ['deploy', '--lock-wait', url], {}],
+    ['a folder that is missing', ['deploy', '--dir', url], {}],
+    ['an env file', ['deploy'], { ALTERATION_ENV_FILE: url }],
+    ['a config file', ['deploy', '--config', url], {}],
+    ['a database that is not there', ['deploy'], { DB_URL: `postgres://127.0.0.1:1/db?password=${secret}` }],
+    ['a URL of another kind', ['deploy'], { DB_URL: `mysql://u:${secret}@h/db` }],
+    ['a URL that npm kept', ['deploy'], { ...npm, npm_config_db_url: url }],
+    ['a URL that npm left', ['deploy', url], { ...npm, npm_config_db_url: 'true' }],
+    ['a URL beside what npm kept', ['deploy', `--db-url=${url}`], { ...npm, npm_config_dry_run: 'true' }],
+  ] as const)('%s', async ([, args, env]) => {
+    const { run } = await createSandbox();
+    const inWords = await run(args, { env });
+    const asDocument = await run([...args, '--json'], { env: { ...env, ALTERATION_LOG_FORMAT: 'json' } });
+    for (const { exitCode, stdout, stderr } of [inWords, asDocument]) {
+      expect([2, 9]).toContain(exitCode);
+      expect(stdout + stderr).not.toContain(secret);
+    }
+    expect(errorReportSchema.parse(JSON.parse(asDocument.stdout)).error.message).not.toBe('');
+    expect(JSON.parse(asDocument.stderr)).toMatchObject({ level: 'error' });
   });
 });

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -220,9 +221,11 @@ describe.runIf(hasTerminals)('on a terminal', { concurrent: true }, () => {
 });
 
 describe.concurrent('not on a terminal', () => {
+  const asTheStreamIs = { env: { ALTERATION_LOG_FORMAT: '' } };
+
   test('each line of stderr is a JSON log line, and stdout is plain text', async () => {
     const { run } = await createSandbox(two);
-    const { exitCode, stdout, stderr } = await run(['deploy', 'latest']);
+    const { exitCode, stdout, stderr } = await run(['deploy', 'latest'], asTheStreamIs);
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^Applied 2 alterations in \d+ m?s: the database is at 1\.1\.0 \(.*\)\.\n$/);
     const lines = stderr.trimEnd().split('\n');
@@ -243,7 +246,7 @@ describe.concurrent('not on a terminal', () => {
     ['silent', []],
   ] as const)('the log level %s decides what is logged', async ([level, messages]) => {
     const { run } = await createSandbox(pair);
-    const { stderr } = await run(['deploy', '--log-level', level]);
+    const { stderr } = await run(['deploy', '--log-level', level], asTheStreamIs);
     const lines = stderr.split('\n').filter(Boolean);
     expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(messages); // a pino line has one
   });
@@ -282,6 +285,24 @@ describe.concurrent('not on a terminal', () => {
   test('a reader that goes away, as head does, is no failure', async () => {
     const sandbox = await createSandbox(pair);
     expect(await runUnread(sandbox, ['list'])).toEqual({ exitCode: 0, stderr: '' });
+  });
+
+  test.runIf(existsSync('/dev/full')).for([
+    ['a result that cannot be written is a failure', '>', 1, 'ENOSPC'],
+    ['a log that cannot be written is none', '2>', 0, ''],
+  ] as const)('%s, and the deploy is done', async ([, redirection, expected, says]) => {
+    const sandbox = await createSandbox(two);
+    const program = `exec '${process.execPath}' '${resolve('dist/bin.js')}' deploy --json`;
+    const child = spawn('sh', ['-c', `${program} ${redirection} /dev/full`], {
+      cwd: sandbox.root,
+      env: { DB_URL: sandbox.url },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const exited = new Promise((settle) => child.on('close', settle));
+    const [stderr, exitCode] = await Promise.all([text(child.stderr), exited]);
+    expect(exitCode).toBe(expected);
+    expect(stderr).toContain(says);
+    expect(await tablesOf(sandbox)).toEqual(['a', 'b']);
   });
 
   test('a deploy is brought to its end when nobody reads what it says', async () => {

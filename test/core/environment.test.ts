@@ -2,7 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { loadEnvFile, readEnvironment, refuseSwallowedOptions } from '../../src/cli/environment.ts';
+import {
+  loadEnvFile,
+  readEnvironment,
+  readLibpqDatabase,
+  refuseSwallowedOptions,
+} from '../../src/cli/environment.ts';
 import { ConfigurationError, UsageError } from '../../src/core/errors.ts';
 import { createHost } from './host.ts';
 import { refusalOf } from './refusal-of.ts';
@@ -21,6 +26,13 @@ describe('the .env file', () => {
       KEYS: '-----BEGIN\nabc=\n-----END',
       NAME: 'a b',
     });
+  });
+
+  it('gives its values alone, for they are weaker than those of the environment', async () => {
+    const { env, load } = await createEnvironment({ '.env': 'DB_URL=file\nNAME=file' });
+    Object.assign(env, { DATABASE_URL: 'real', NAME: 'real' });
+
+    expect(await load()).toEqual({ DB_URL: 'file', NAME: 'file' });
   });
 
   it('does not replace what the real environment says, be it empty', async () => {
@@ -85,8 +97,40 @@ describe('the environment', () => {
   });
 });
 
+describe("libpq's variables", () => {
+  it('name a database where no URL does', () => {
+    const env = { PGHOST: 'db', PGDATABASE: 'app' };
+
+    expect(readLibpqDatabase(env, readEnvironment(env)).get('dbUrl')).toEqual({
+      value: 'postgres:///app?host=db',
+      source: "libpq's variables",
+    });
+  });
+
+  it.each([
+    ['beside a URL', { PGHOST: 'db', DATABASE_URL: 'postgres://h/db' }],
+    ['when there are none', {}],
+    ['when they name no database', { PGPASSWORD: 'x', PGSSLMODE: 'require' }],
+  ])('say nothing %s', (_, env: Record<string, string>) => {
+    expect([...readLibpqDatabase(env, readEnvironment(env))]).toEqual([]);
+  });
+});
+
 describe('options that npm kept for itself', () => {
   const script = { npm_lifecycle_event: 'alteration' };
+
+  it.each([
+    ['--config', { npm_config_config: 'c.json' }],
+    ['--log-level', { npm_config_log_level: 'debug' }],
+    ['--db-url', { npm_config_db_url: 'postgres://u:S3CRET@h/db' }],
+  ])('are refused: %s', async (option, kept) => {
+    const { host } = createHost({ argv: ['deploy'], env: { ...script, ...kept } });
+
+    const refusal = await refusalOf(UsageError, () => refuseSwallowedOptions(host));
+
+    expect(refusal.message).toBe(`npm kept ${option} for itself; nothing was done.`);
+    expect(refusal.hint).not.toContain('S3CRET');
+  });
 
   it('are refused, with the command that is right', async () => {
     const { host } = createHost({

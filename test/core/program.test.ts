@@ -123,6 +123,16 @@ describe('arguments that make no sense', () => {
       'Unknown command "postgres://app:***@db:5432/app".',
       'See alteration --help.',
     ],
+    [
+      'help postgres://app:s3cret@db:5432/app',
+      'Unknown command "postgres://app:***@db:5432/app".',
+      'See alteration --help.',
+    ],
+    [
+      '--db-url=postgres://app:s3cret@db:5432/app deploy',
+      'Unknown option "--db-url=postgres://app:***@db:5432/app".',
+      'Options stand behind the command: alteration <command> --db-url=postgres://app:***@db:5432/app.',
+    ],
   ])('%s', async (line, message, hint) => {
     expect(await refusalOf(UsageError, () => parse(line.split(' ')))).toMatchObject({ message, hint });
   });

@@ -10,8 +10,8 @@ export interface CliResult {
 }
 
 export interface CliOptions {
-  /** Added to an environment that holds nothing but PATH and HOME. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Added to an environment that holds nothing but PATH and HOME; undefined takes a variable out again. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
 }
 

@@ -30,6 +30,9 @@ export interface SandboxRun {
 /** Of the role that DB_URL names; it needs percent-encoding, and may not be in any output. */
 export const password = 'c0rrect/h@rse:b%ttery';
 
+/** Stderr is no terminal here; most tests look at what people read all the same. Those of the log lines say so. */
+const defaults = { ALTERATION_LOG_FORMAT: 'pretty' };
+
 /** Makes sandboxes, with these files in the alterations folder; they go with the test file. Call it at its top. */
 export function useSandboxes(): (files?: Readonly<Record<string, string>>) => Promise<Sandbox> {
   const serverUrl = inject('serverUrl');
@@ -76,7 +79,7 @@ interface Parts {
 
 function openSandbox({ name, root, url, ends }: Parts): Sandbox {
   const start = (args: readonly string[], { env = {}, cwd = root }: CliOptions = {}): SandboxRun => {
-    const { process, result } = startCli(args, { env: { DB_URL: url, ...env }, cwd });
+    const { process, result } = startCli(args, { env: { ...defaults, DB_URL: url, ...env }, cwd });
     let stderr = '';
     process.stderr?.on('data', (chunk: Buffer) => {
       stderr += chunk.toString();
