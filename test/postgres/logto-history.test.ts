@@ -1,10 +1,13 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { TestDatabase } from '../support/database.ts';
 import { library } from '../support/library.ts';
 import { createLogtoDatabase, logto130, logto143, logtoScripts, scriptsBetween } from '../support/logto.ts';
 import { fillLogtoTables } from '../support/logto-rows.ts';
 import { rowsOf } from '../support/rows-of.ts';
 import { schemaOf, withoutLayout } from '../support/schema-of.ts';
+
+// One of the scripts does more where it finds itself in continuous integration, and undoes only part of it.
+vi.stubEnv('CI', '');
 
 const { baseline, check, deploy, rollback, logtoRows } = library;
 
