@@ -85,6 +85,7 @@ async function recorded(
   const onQuery = (text: string) => {
     mayHaveChangedRole ||= /\b(?:role|authorization)\b/i.test(text);
   };
+  const currentSetting = () => (typeof setting === 'function' ? setting() : setting);
   let stage: FailureSetting['stage'] = 'script';
   try {
     await session.transaction(async (transaction) => {
@@ -95,9 +96,8 @@ async function recorded(
       await record(transaction);
       stage = 'commit';
     });
-    await resetSession({ session }, (typeof setting === 'function' ? setting() : setting).alteration);
   } catch (error) {
-    const described = typeof setting === 'function' ? setting() : setting;
-    throw describeFailure(error, { ...described, stage, folder, session });
+    throw describeFailure(error, { ...currentSetting(), stage, folder, session });
   }
+  await resetSession({ session }, currentSetting().alteration); // from here on it is applied, whatever fails
 }
