@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 const results = process.env['VITEST_RESULTS'];
 const builtAndServed = ['test/support/build.ts', 'test/support/server.ts'];
+// What needs more of a machine than Node: PgBouncer, network namespaces.
+const beyondNode = ['pooler', 'network'];
 const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
 
 export default defineConfig({
@@ -26,6 +28,14 @@ export default defineConfig({
           ...patience,
         },
       },
+      ...beyondNode.map((name) => ({
+        test: {
+          name,
+          include: [`test/${name}/**/*.test.ts`],
+          globalSetup: builtAndServed,
+          ...patience,
+        },
+      })),
     ],
   },
 });

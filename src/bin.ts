@@ -14,6 +14,7 @@ if (major < required) {
 }
 
 async function runProcess(): Promise<number> {
+  const signals = catchSignals();
   const { main } = await import('./cli/main.ts');
   const { tellLateFailure } = await import('./cli/tell-failure.ts');
   const { StoppedError } = await import('./core/errors.ts');
@@ -21,13 +22,14 @@ async function runProcess(): Promise<number> {
   const abandon = new AbortController();
   const guard = guardProcess(abandon);
   const result = reserveStdout();
-  const onSignal = (signal: NodeJS.Signals) => {
-    const error = new StoppedError(signal, 'What was done is recorded. Run it again: it goes on from there.');
-    if (stop.signal.aborted) abandon.abort(error);
-    else stop.abort(error);
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  let stopped: Error | undefined; // too late for what was done is no failure
+  signals.deliver((signal) => {
+    const error = new StoppedError(signal);
+    if (stop.signal.aborted) {
+      stopped ??= error;
+      abandon.abort(error);
+    } else stop.abort(error);
+  });
   const stdout = watchOutput(process.stdout);
   watchOutput(process.stderr); // a log that cannot be written must not undo an alteration
   const terminal =
@@ -48,13 +50,26 @@ async function runProcess(): Promise<number> {
   result.release();
   await Promise.all([flush(process.stdout), flush(process.stderr)]);
   guard.release();
-  const failure = stdout.failure ?? leftOver(abandon.signal);
+  const failure = stdout.failure ?? leftOver(abandon.signal, stopped);
   process.exit(failure && exitCode === 0 ? await tellLateFailure(failure, host) : exitCode); // a script may have left timers or sockets behind
 }
 
+/** From the first moment on: as the first process of a container it would not be ended by a signal that nobody handles. */
+function catchSignals() {
+  const early: NodeJS.Signals[] = [];
+  let receive = (signal: NodeJS.Signals): unknown => early.push(signal);
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, (signal) => receive(signal));
+  return {
+    deliver: (receiver: (signal: NodeJS.Signals) => void) => {
+      receive = receiver;
+      for (const signal of early) receiver(signal);
+    },
+  };
+}
+
 /** What a script left running and that failed when nothing was waiting for it any more. */
-function leftOver({ aborted, reason }: AbortSignal): Error | undefined {
-  if (!aborted) return undefined;
+function leftOver({ aborted, reason }: AbortSignal, told: unknown): Error | undefined {
+  if (!aborted || reason === told) return undefined;
   return reason instanceof Error ? reason : new Error(String(reason));
 }
 
@@ -101,7 +116,7 @@ function reserveStdout() {
   return {
     output: {
       isTTY: stdout.isTTY ?? false,
-      columns: stdout.columns ?? 80,
+      columns: stdout.columns || 80, // a terminal without a size has 0
       write: (text: string) => write.call(stdout, text),
     },
     release: () => {

@@ -13,5 +13,6 @@ export { type ReleaseOptions, release } from './operations/release.ts';
 export * from './operations/reports.ts';
 export { type RollbackOptions, rollback } from './operations/rollback.ts';
 export { status } from './operations/status.ts';
+export type { DatabaseSource, RowOptions } from './postgres/connect.ts';
 export { logtoRows } from './postgres/row-presets.ts';
-export type { DatabaseFacts, DatabaseSource, RowOptions } from './postgres/session.ts';
+export type { DatabaseFacts } from './postgres/session.ts';

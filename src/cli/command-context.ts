@@ -1,4 +1,4 @@
-import type { RowOptions } from '../postgres/session.ts';
+import type { RowOptions } from '../postgres/connect.ts';
 import type { Host } from './host.ts';
 import type { Palette } from './palette.ts';
 import type { Progress } from './progress.ts';

@@ -16,7 +16,17 @@ export interface CommandDefinition {
 
 const common = ['config', 'envFile', 'json', 'color'] as const;
 const folder = ['dir'] as const;
-const database = ['dbUrl', 'dir', 'historySchema', 'historyTable'] as const;
+const database = [
+  'dbUrl',
+  'directUrl',
+  'dir',
+  'historySchema',
+  'historyTable',
+  'connectWait',
+  'pooler',
+  'keepalive',
+] as const;
+const turn = ['lockWait', 'lockTimeout', 'lockDeadline', 'grace'] as const;
 const logs = ['logLevel', 'logFormat'] as const;
 
 const target = { name: 'target', choices: ['latest', 'next'] } as const;
@@ -29,7 +39,7 @@ export const commandDefinitions = {
     description:
       'Applies what is pending within the target, in order, each alteration in a transaction with its history row. Without a target it offers the versions on a terminal, and means latest elsewhere. It never goes back; see rollback.',
     argument: { ...target, need: 'optional', description: targetWords },
-    settings: [...database, 'dryRun', 'strictOrder', 'allowEdited', 'lockWait', ...logs, ...common],
+    settings: [...database, 'dryRun', 'strictOrder', 'allowEdited', ...turn, ...logs, ...common],
     examples: [
       ['deploy latest', 'apply every released alteration'],
       ['deploy 1.4.0 --dry-run', 'show what 1.4.0 would bring'],
@@ -45,7 +55,7 @@ export const commandDefinitions = {
       need: 'required',
       description: 'the version to go back to; 0.0.0 takes back everything',
     },
-    settings: [...database, 'dryRun', 'yes', 'allowEdited', 'lockWait', ...logs, ...common],
+    settings: [...database, 'dryRun', 'yes', 'allowEdited', ...turn, ...logs, ...common],
     examples: [
       ['rollback 1.3.0', 'take back what came after 1.3.0'],
       ['rollback latest --yes', 'take back what is not released, without asking'],
@@ -109,7 +119,7 @@ export const commandDefinitions = {
     description:
       'For a database that already has the schema of a version: records everything up to the target as applied. Refuses when the history has rows.',
     argument: { ...target, need: 'required', description: targetWords },
-    settings: [...database, 'dryRun', 'lockWait', ...logs, ...common],
+    settings: [...database, 'dryRun', ...turn, ...logs, ...common],
     examples: [['baseline 1.2.0', 'the database has the schema of 1.2.0 already']],
   },
   completion: {

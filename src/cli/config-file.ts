@@ -4,8 +4,8 @@ import type { DriverTypeParser, Interceptor } from 'slonik';
 import { z } from 'zod';
 import { ConfigurationError } from '../core/errors.ts';
 import { importModule } from '../folder/import-module.ts';
+import type { RowOptions } from '../postgres/connect.ts';
 import { logtoRows } from '../postgres/row-presets.ts';
-import type { RowOptions } from '../postgres/session.ts';
 import {
   type GivenValue,
   type SettingDefinition,

@@ -1,3 +1,4 @@
+import { renderDuration } from '../core/duration.ts';
 import { type CommandDefinition, commandDefinitions } from './commands.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { loadEnvFile, readEnvironment, readLibpqDatabase, refuseSwallowedOptions } from './environment.ts';
@@ -35,7 +36,7 @@ async function runInvocation(command: Command, host: Host): Promise<number> {
   const progress = await createProgress(settings, logFormat, host);
   const palette = choosePalette(color, host.env, host.stdout);
   const { argument, name } = command;
-  host.stop.addEventListener('abort', () => progress.onNotice(stopping));
+  host.stop.addEventListener('abort', () => progress.onNotice(stoppingNotice(name, settings)));
   try {
     const outcome = await runCommand(name, { host, settings, rows: file.rows, argument, progress, palette });
     progress.end();
@@ -56,7 +57,10 @@ function showOutcome({ report, text }: Outcome, { stdout }: Host): string {
   return report && stdout.isTTY ? wrapText(text, stdout.columns) : text;
 }
 
-const stopping = 'Stopping at the next safe point; a second signal abandons the alteration.';
+function stoppingNotice(command: Command['name'], { grace }: Settings): string {
+  if (!definitionOf(command).settings.includes('grace') || grace === 0) return 'Stopping.';
+  return `Stopping. An alteration under way has ${renderDuration(grace)} to end; a second signal ends it at once.`;
+}
 
 /** Flag, then environment, then `.env`, then config file, then default. */
 async function readSettings(command: Command, host: Host): Promise<{ settings: Settings; file: ConfigFile }> {
@@ -74,7 +78,17 @@ async function readSettings(command: Command, host: Host): Promise<{ settings: S
     layers.splice(1, 0, readLibpqDatabase(values, fromFile));
     layers.splice(3, 0, readLibpqDatabase(env, real));
   }
-  return { settings: parseSettings(new Map(layers.flatMap((layer) => [...layer]))), file };
+  return { settings: parseSettings(mergeLayers(layers)), file };
+}
+
+/** A later layer wins. One that names the database without a direct connection to it takes back an earlier one's. */
+function mergeLayers(layers: readonly ReadonlyMap<string, GivenValue>[]): ReadonlyMap<string, GivenValue> {
+  const merged = new Map<string, GivenValue>();
+  for (const layer of layers) {
+    if (layer.has('dbUrl')) merged.delete('directUrl');
+    for (const [name, given] of layer) merged.set(name, given);
+  }
+  return merged;
 }
 
 function definitionOf(name: Command['name']): CommandDefinition {

@@ -3,13 +3,16 @@ import { renderDuration } from '../core/duration.ts';
 import { logEvent, type RunEvent } from '../operations/events.ts';
 import type { OutputStream } from './host.ts';
 import type { Palette } from './palette.ts';
-import { renderActivity, renderEvent } from './render-event.ts';
+import { renderActivity, renderEvent, renderLeak } from './render-event.ts';
+import { wrapText } from './wrap-text.ts';
 
 /** Where events and other lines of a run go. */
 export interface Progress {
   readonly onEvent: (event: RunEvent) => void;
   /** What is going on now, where no event tells it. */
   readonly onActivity: (text: string) => void;
+  /** What stays on the screen beside the events. */
+  readonly onFact: (text: string) => void;
   /** What the user must know at once. */
   readonly onNotice: (text: string) => void;
   /** Takes the live line away; what is written next begins on an empty line. */
@@ -38,6 +41,7 @@ export async function createLogProgress(stream: OutputStream, level: Level): Pro
   return {
     onEvent: (event) => logEvent(logger, event),
     onActivity: (text) => logger.info(text),
+    onFact: (text) => logger.info(text),
     onNotice: (text) => logger.warn(text),
     end: () => undefined,
   };
@@ -51,28 +55,39 @@ export async function createPrettyProgress(
 ): Promise<Progress> {
   const quiet = levels.indexOf(level) > levels.indexOf('info');
   const live = stream.isTTY && !quiet ? await createLiveLine(stream, palette) : undefined;
+  const fitted = (line: string) => (stream.isTTY ? wrapText(line, widthOf(stream)) : line);
   const keep = (line: string | undefined) => {
     if (line === undefined || quiet) return;
     live?.clear();
-    stream.write(`${line}\n`);
+    stream.write(`${fitted(line)}\n`);
   };
   return {
     onEvent: (event) => {
       keep(renderEvent(event, palette));
+      if (level === 'debug' && event.type === 'leaked') keep(renderLeak(event, palette));
       if (event.type === 'finished') live?.clear();
       const activity = renderActivity(event);
       if (activity === undefined) return;
       if (live) live.show(activity, event.type === 'started');
-      else if (event.type === 'lock-waiting') keep(activity);
+      else if (waits.has(event.type)) keep(activity);
     },
+    onFact: (text) => keep(palette.quiet(text)),
     onActivity: (text) => (live ? live.show(text, false) : keep(text)),
     onNotice: (text) => {
-      const write = () => stream.write(`${palette.notice(text)}\n`);
+      const write = () => stream.write(`${fitted(palette.notice(text))}\n`);
       if (live) live.interrupt(write);
       else write();
     },
     end: () => live?.end(),
   };
+}
+
+/** What is told also where there is no live line: why nothing goes on. */
+const waits: ReadonlySet<RunEvent['type']> = new Set(['connect-waiting', 'lock-waiting']);
+
+/** A terminal without a size says 0. */
+function widthOf({ columns }: OutputStream): number {
+  return columns || 80;
 }
 
 const frames = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
@@ -88,7 +103,7 @@ async function createLiveLine(stream: OutputStream, palette: Palette) {
     if (text === '') return;
     frame = (frame + 1) % frames.length;
     const elapsed = renderDuration(performance.now() - since);
-    const room = Math.max(10, stream.columns - elapsed.length - 5);
+    const room = Math.max(10, widthOf(stream) - elapsed.length - 5);
     const shown = text.length > room ? `${text.slice(0, room - 1)}…` : text;
     update(`${palette.notice(frames.charAt(frame))} ${shown}  ${palette.quiet(elapsed)}`);
   };

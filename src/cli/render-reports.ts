@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { renderDuration } from '../core/duration.ts';
+import type { Blocker } from '../core/errors.ts';
 import { renderVersionInFileName } from '../core/version.ts';
 import type {
   BaselineReport,
@@ -195,16 +196,33 @@ export function renderRelease({ renamed, dryRun, version }: ReleaseReport): stri
   return `${dryRun ? `Would rename ${files} to` : `Renamed ${files} to`} ${version}:\n${moves}`;
 }
 
-/** `app at db.example.com:5432 as deployer (PostgreSQL 18.4)`. */
+/** `app at db.example.com:5432 as deployer (PostgreSQL 18.4), through a transaction pooler`. */
 export function renderDatabase({
   host,
   port,
   database,
   role,
   serverVersion,
+  pooler,
 }: StatusReport['database']): string {
   const where = host === undefined ? '' : ` at ${host}${port === undefined ? '' : `:${port}`}`;
-  return `${database}${where} as ${role} (PostgreSQL ${serverVersion.split(' ')[0]})`;
+  const between = pooler === 'transaction' ? ', through a transaction pooler' : '';
+  return `${database}${where} as ${role} (PostgreSQL ${serverVersion.split(' ')[0]})${between}`;
+}
+
+/** `session 4711 ("web" as app, idle in transaction for 31 s, AccessShareLock on public.users): select …`. */
+export function renderBlocker(blocker: Blocker): string {
+  const { pid, applicationName, role, state, transactionAgeMs, lockMode, relation, query } = blocker;
+  const who = [applicationName && `"${applicationName}"`, role && `as ${role}`].filter(Boolean).join(' ');
+  const age = transactionAgeMs === undefined ? '' : ` for ${renderDuration(transactionAgeMs)}`;
+  const facts = [
+    who,
+    state ? `${state}${age}` : '',
+    lockMode ? `${lockMode}${relation ? ` on ${relation}` : ''}` : '',
+  ];
+  const known = facts.filter(Boolean).join(', ');
+  const session = pid === 0 ? 'a prepared transaction' : `session ${pid}`;
+  return `${session}${known ? ` (${known})` : ''}${query ? `: ${query}` : ''}`;
 }
 
 /** `session 4711 ("alteration deploy latest" from 10.0.0.7, connected since 2026-11-22 08:00:00 UTC)`. */

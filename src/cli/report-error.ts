@@ -2,7 +2,9 @@ import {
   AlterationError,
   AlterationFailedError,
   AlterationHalfDoneError,
+  type Blocker,
   type DatabaseFailure,
+  HistoryBlockedError,
   LockHeldError,
   type Problem,
   StoppedError,
@@ -11,7 +13,7 @@ import { excerptAt, placeAt } from '../folder/excerpt.ts';
 import { type ErrorReport, reportVersion } from '../operations/reports.ts';
 import { exitCodeOf } from './exit-code.ts';
 import type { Palette } from './palette.ts';
-import { countOf } from './render-reports.ts';
+import { countOf, renderBlocker } from './render-reports.ts';
 
 /** The document that stands on stdout for a failure. */
 export function describeError(error: unknown, command: string | null): ErrorReport {
@@ -41,8 +43,9 @@ export function describeError(error: unknown, command: string | null): ErrorRepo
 
 function describeFacts(error: AlterationError): Partial<ErrorReport['error']> {
   if (error instanceof LockHeldError) return error.holder ? { holder: error.holder } : {};
+  if (error instanceof HistoryBlockedError) return { blockers: [...error.blockers] };
   if (!(error instanceof AlterationFailedError || error instanceof AlterationHalfDoneError)) return {};
-  const { alteration, phase, place, database } = error;
+  const { alteration, phase, place, database, blockers } = error;
   const statements = error instanceof AlterationHalfDoneError ? error.statements : undefined;
   return {
     alteration,
@@ -50,6 +53,7 @@ function describeFacts(error: AlterationError): Partial<ErrorReport['error']> {
     ...(place ? { place: { ...place } } : {}),
     ...(database ? { database: { ...database } } : {}),
     ...(statements ? { statements: { ...statements } } : {}),
+    ...(blockers.length > 0 ? { blockers: [...blockers] } : {}),
   };
 }
 
@@ -86,12 +90,19 @@ function renderProblem(problem: Problem, title: string, folder: string, palette:
 }
 
 function renderFailure(error: AlterationError, folder: string, palette: Palette): readonly string[] {
+  if (error instanceof HistoryBlockedError) return [renderBlockers(error.blockers, palette)];
   if (!(error instanceof AlterationFailedError || error instanceof AlterationHalfDoneError)) return [];
-  const { place, database } = error;
+  const { place, database, blockers } = error;
   return [
     place ? renderPlace(place, folder, palette) + (place.excerpt ? `\n${indent(place.excerpt)}` : '') : '',
     database ? renderDatabaseFailure(database, place?.file.endsWith('.sql') ?? false, palette) : '',
+    renderBlockers(blockers, palette),
   ];
+}
+
+function renderBlockers(blockers: readonly Blocker[], palette: Palette): string {
+  if (blockers.length === 0) return '';
+  return `  ${palette.quiet('Blocked by')}\n${blockers.map((blocker) => `    ${renderBlocker(blocker)}`).join('\n')}`;
 }
 
 function renderDatabaseFailure(failure: DatabaseFailure, inSqlFile: boolean, palette: Palette): string {

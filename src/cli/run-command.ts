@@ -130,17 +130,29 @@ function done(report: object, text: string): Outcome {
 }
 
 function databaseOptions(context: CommandContext, database: string) {
-  const { historySchema, historyTable } = context.settings;
-  return { database, folder: folderOf(context), historySchema, historyTable, stop: context.host.stop };
+  const { historySchema, historyTable, connectWait, keepalive, pooler } = context.settings;
+  return {
+    database,
+    folder: folderOf(context),
+    historySchema,
+    historyTable,
+    connectWaitMs: connectWait,
+    keepaliveMs: keepalive,
+    ...(pooler === 'auto' ? {} : { pooler }),
+    stop: context.host.stop,
+    onEvent: context.progress.onEvent,
+  };
 }
 
 function runOptions(context: CommandContext, database: string) {
-  const { host, settings, rows, progress } = context;
+  const { host, settings, rows } = context;
   return {
     ...databaseOptions(context, database),
     lockWaitMs: settings.lockWait,
+    lockTimeoutMs: settings.lockTimeout,
+    lockDeadlineMs: settings.lockDeadline,
+    graceMs: settings.grace,
     ...(rows ? { rows } : {}),
-    onEvent: progress.onEvent,
     abandon: host.abandon,
   };
 }
@@ -170,7 +182,9 @@ async function withDatabase(
   work: (database: string) => Promise<Outcome>,
 ): Promise<Outcome> {
   const { host, settings, progress } = context;
-  const url = settings.dbUrl;
+  const url = settings.directUrl ?? settings.dbUrl;
+  if (settings.directUrl && settings.dbUrl)
+    progress.onFact('The direct connection (--direct-url, DIRECT_DB_URL) is used.');
   if (url === undefined) {
     throw new ConfigurationError('No database is named.', {
       hint: 'Set DB_URL (or DATABASE_URL, or --db-url) to postgres://user:password@host:port/database, or to embedded:<folder> for a PostgreSQL that npm installed.',

@@ -1,11 +1,16 @@
 import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
-import { parseDuration } from '../core/duration.ts';
+import { longestDurationMs, parseDuration } from '../core/duration.ts';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
 import {
+  defaultConnectWaitMs,
   defaultFolder,
+  defaultGraceMs,
   defaultHistorySchema,
   defaultHistoryTable,
+  defaultKeepaliveMs,
+  defaultLockDeadlineMs,
+  defaultLockTimeoutMs,
   defaultLockWaitMs,
 } from '../operations/options.ts';
 
@@ -45,17 +50,25 @@ const booleanSchema = z
   });
 const switchSchema = booleanSchema.default(false);
 
+const shortestKeepaliveMs = 3_000;
+
 const durationSchema = z
   .string({ error: 'expected a duration such as 500ms, 5s or 2m' })
   .transform((text, context) => {
     const ms = parseDuration(text);
-    if (ms !== undefined) return ms;
-    context.addIssue({
-      code: 'custom',
-      message: `"${text}" is not a duration; expected one with its unit, such as 500ms, 5s or 2m`,
-    });
+    if (ms !== undefined && ms <= longestDurationMs) return ms;
+    const message =
+      ms === undefined
+        ? `"${text}" is not a duration; expected one with its unit, such as 500ms, 5s or 2m`
+        : `"${text}" is too long; at most ${Math.floor(longestDurationMs / 3_600_000)}h`;
+    context.addIssue({ code: 'custom', message });
     return z.NEVER;
   });
+
+/** Anything shorter would take a network that hesitates for one that is gone. */
+const keepaliveSchema = durationSchema.refine((ms) => ms === 0 || ms >= shortestKeepaliveMs, {
+  error: `expected ${shortestKeepaliveMs / 1_000}s or more, or 0`,
+});
 
 const textSchema = z.string({ error: 'expected a text' }).min(1, 'expected a text that is not empty');
 const identifierSchema = textSchema.refine(
@@ -105,6 +118,57 @@ export const settingDefinitions = {
     inConfigFile: true,
     schema: durationSchema.default(defaultLockWaitMs),
     shownDefault: '5m',
+  },
+  lockTimeout: {
+    flag: '--lock-timeout <duration>',
+    description:
+      "how long an alteration's statement waits for locks of others, who queue behind it; 0: no limit",
+    inConfigFile: true,
+    schema: durationSchema.default(defaultLockTimeoutMs),
+    shownDefault: '3s',
+  },
+  lockDeadline: {
+    flag: '--lock-deadline <duration>',
+    description: 'how long an alteration that did not get its locks is tried again',
+    inConfigFile: true,
+    schema: durationSchema.default(defaultLockDeadlineMs),
+    shownDefault: '5m',
+  },
+  grace: {
+    flag: '--grace <duration>',
+    description: 'how long the alteration under way may go on after the first SIGTERM or SIGINT',
+    inConfigFile: true,
+    schema: durationSchema.default(defaultGraceMs),
+    shownDefault: '10s',
+  },
+  connectWait: {
+    flag: '--connect-wait <duration>',
+    description: 'how long to try while the database is not reachable or not ready',
+    inConfigFile: true,
+    schema: durationSchema.default(defaultConnectWaitMs),
+    shownDefault: '30s',
+  },
+  keepalive: {
+    flag: '--keepalive <duration>',
+    description:
+      'after which a connection without a sign of the other side is given up; 0: as the systems are set',
+    inConfigFile: true,
+    schema: keepaliveSchema.default(defaultKeepaliveMs),
+    shownDefault: '25s',
+  },
+  pooler: {
+    flag: '--pooler <kind>',
+    description: 'auto (found out), transaction (behind a pooler in transaction mode) or none',
+    inConfigFile: true,
+    schema: choiceSchema(['auto', 'transaction', 'none']).default('auto'),
+    shownDefault: 'auto',
+  },
+  directUrl: {
+    flag: '--direct-url <url>',
+    description: 'the same database without the pooler in between; preferred when given',
+    variables: ['DIRECT_DB_URL'],
+    inConfigFile: true,
+    schema: textSchema.optional(),
   },
   strictOrder: {
     flag: '--strict-order',

@@ -68,7 +68,7 @@ export function guessTelling(host: Host): Omit<Telling, 'command'> {
 
 function writeFailure(error: unknown, { env, stderr }: Host, { folder, color }: Telling): void {
   const text = hidePasswords(renderError(error, folder, choosePalette(color, env, stderr)));
-  stderr.write(`${stderr.isTTY ? wrapText(text, stderr.columns) : text}\n`);
+  stderr.write(`${stderr.isTTY ? wrapText(text, stderr.columns || 80) : text}\n`);
 }
 
 /** Whatever the log level: a failure that is not told would be a riddle. */

@@ -10,6 +10,9 @@ export function parseDuration(text: string): number | undefined {
   );
 }
 
+/** Timers, and PostgreSQL's settings, count milliseconds in 31 bits. */
+export const longestDurationMs = 2 ** 31 - 1;
+
 /** `3 ms`, `1.2 s`, `2 m 05 s`, `1 h 02 m`: for people. */
 export function renderDuration(ms: number): string {
   if (ms < 999.5) return `${Math.round(ms)} ms`;

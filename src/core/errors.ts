@@ -100,6 +100,8 @@ interface FailedOptions {
   readonly phase: Phase;
   readonly place?: Place | undefined;
   readonly database?: DatabaseFailure | undefined;
+  /** Who kept it waiting, where it failed for that. */
+  readonly blockers?: readonly Blocker[] | undefined;
   readonly hint?: string | undefined;
   readonly cause?: unknown;
 }
@@ -112,6 +114,8 @@ export class AlterationFailedError extends AlterationError {
   readonly phase: Phase;
   readonly place: Place | undefined;
   readonly database: DatabaseFailure | undefined;
+  /** The sessions that kept it waiting past the lock deadline; empty where it failed for another reason. */
+  readonly blockers: readonly Blocker[];
 
   constructor(message: string, options: FailedOptions) {
     super(message, options);
@@ -119,6 +123,7 @@ export class AlterationFailedError extends AlterationError {
     this.phase = options.phase;
     this.place = options.place;
     this.database = options.database;
+    this.blockers = options.blockers ?? [];
   }
 }
 
@@ -129,6 +134,8 @@ export class AlterationHalfDoneError extends AlterationError {
   readonly phase: Phase;
   readonly place: Place | undefined;
   readonly database: DatabaseFailure | undefined;
+  /** The sessions that kept it waiting past the lock deadline; empty where it failed for another reason. */
+  readonly blockers: readonly Blocker[];
   /** Statements of a no-transaction file that are done, and how many it has; absent for a script's phase. */
   readonly statements: { readonly done: number; readonly total: number } | undefined;
 
@@ -141,8 +148,26 @@ export class AlterationHalfDoneError extends AlterationError {
     this.phase = options.phase;
     this.place = options.place;
     this.database = options.database;
+    this.blockers = options.blockers ?? [];
     this.statements = options.statements;
   }
+}
+
+/** A session that keeps a statement waiting, as far as PostgreSQL tells: of other roles it may hide most. */
+export interface Blocker {
+  readonly pid: number;
+  readonly applicationName?: string;
+  readonly role?: string;
+  /** As in pg_stat_activity, such as `idle in transaction`. */
+  readonly state?: string;
+  /** Milliseconds since its transaction began. */
+  readonly transactionAgeMs?: number;
+  /** Mode of the lock that it holds or waits for before us, such as `AccessShareLock`. */
+  readonly lockMode?: string;
+  /** What the lock is on, with its schema; absent for a row's, which PostgreSQL does not name. */
+  readonly relation?: string;
+  /** The first words of its query. */
+  readonly query?: string;
 }
 
 /** The session that holds the lock, as far as PostgreSQL tells. */
@@ -167,6 +192,22 @@ export class LockHeldError extends AlterationError {
     super(message, options);
     this.holder = options.holder;
     this.waitedMs = options.waitedMs;
+  }
+}
+
+/** Another instance has altered in between, where the lock is taken for each alteration; the plan no longer suits. */
+export class OvertakenError extends AlterationError {
+  override readonly code = 'overtaken';
+}
+
+/** The history table could not be made ready, for locks of others. */
+export class HistoryBlockedError extends AlterationError {
+  override readonly code = 'history-blocked';
+  readonly blockers: readonly Blocker[];
+
+  constructor(message: string, options: { blockers: readonly Blocker[]; hint: string; cause?: unknown }) {
+    super(message, options);
+    this.blockers = options.blockers;
   }
 }
 

@@ -23,6 +23,8 @@ export interface HistoryRow {
   readonly deployId: string;
   /** Digests of the statements done so far, of an alteration that is half done or half taken back. */
   readonly statementDigests: readonly string[];
+  /** Digest of a statement that was begun and had done nothing of what it does before; its end is not known. */
+  readonly statementUnderWay?: string;
 }
 
 /** The database's history at one moment. */

@@ -20,7 +20,8 @@ const editedFolders = new Set<string>();
 /** What a module exports. */
 export interface ModuleExports {
   readonly default: unknown;
-  readonly names: readonly string[];
+  /** By their names; `default` is among them. */
+  readonly named: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -54,7 +55,9 @@ async function importWithJiti(path: string): Promise<ModuleExports> {
 
 function describeExports(module: object): ModuleExports {
   const found = 'default' in module ? module.default : undefined;
-  return { default: unwrapDefault(found), names: Object.keys(module) };
+  return isCompiled(found)
+    ? { default: found.default, named: { ...found } }
+    : { default: found, named: { ...module } };
 }
 
 function isRefusal(error: unknown, path: string): boolean {
@@ -68,8 +71,7 @@ function hasFrameIn({ stack = '' }: Error, folder: string): boolean {
   return stack.split('\n').some((line) => /^\s+at /.test(line) && line.includes(prefix));
 }
 
-/** `exports.default` of a module that was compiled to CommonJS. */
-function unwrapDefault(value: unknown): unknown {
-  const compiled = typeof value === 'object' && value !== null && '__esModule' in value && 'default' in value;
-  return compiled ? value.default : value;
+/** Whether it is what a module exports that was compiled to CommonJS. */
+function isCompiled(value: unknown): value is { readonly default: unknown } {
+  return typeof value === 'object' && value !== null && '__esModule' in value && 'default' in value;
 }

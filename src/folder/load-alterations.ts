@@ -17,6 +17,8 @@ export interface LoadedModule {
   readonly alteration: Alteration;
   readonly checksum: string;
   readonly script: AlterationScript;
+  /** Absent: the run's. */
+  readonly lockTimeoutMs?: number;
 }
 
 export interface LoadedSql {
@@ -27,18 +29,25 @@ export interface LoadedSql {
   readonly down?: SqlScript;
 }
 
+export interface LoadSignals {
+  /** When aborted, no further alteration is loaded, and the signal's reason is thrown. */
+  readonly stop?: AbortSignal | undefined;
+  /** When aborted, also the module under way fails with the signal's reason. */
+  readonly abandon?: AbortSignal | undefined;
+}
+
 /**
  * Loads and checks alterations, without running them. Throws an UnusableAlterationError with every problem of all.
- * When `abandon` is aborted, the module under way fails with the signal's reason, and no other is loaded.
  */
 export async function loadAlterations(
   folder: string,
   alterations: readonly Alteration[],
-  abandon?: AbortSignal,
+  { stop, abandon }: LoadSignals = {},
 ): Promise<readonly LoadedAlteration[]> {
   const loaded: LoadedAlteration[] = [];
   const failures: UnusableAlterationError[] = [];
   for (const alteration of alterations) {
+    stop?.throwIfAborted();
     try {
       loaded.push(await loadAlteration(folder, alteration, abandon));
     } catch (error) {
@@ -80,8 +89,8 @@ async function loadModule(
   const exported = await orAborted(importModule(path, checksum), [abandon]).catch(async (error: unknown) => {
     throw error instanceof AlterationError ? error : await describeImportFailure(error, folder, file);
   });
-  const parsed = parseScript(exported.default, exported.names);
-  if ('script' in parsed) return { kind: 'module', alteration, checksum, script: parsed.script };
+  const parsed = parseScript(exported.default, exported.named);
+  if ('script' in parsed) return { kind: 'module', alteration, checksum, ...parsed };
   throw unusable({ file, message: `"${file}" ${parsed.reason}.` });
 }
 

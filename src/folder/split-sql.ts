@@ -1,8 +1,9 @@
+import type { ConcurrentWork } from '../core/concurrent-work.ts';
 import { type Problem, UnusableAlterationError } from '../core/errors.ts';
 import { placeAt, type TextPlace } from './excerpt.ts';
 import { blankPsqlSyntax } from './psql-syntax.ts';
 import { loadSqlParser, offsetOfCharacter, type ParsedStatement, type ParseSql } from './sql-parser.ts';
-import { concurrentIndexOf, explainRefusal, isRefusedInTransaction, kindOf } from './sql-rules.ts';
+import { concurrentWorkOf, explainRefusal, isRefusedInTransaction, kindOf } from './sql-rules.ts';
 import { type Finding, readSqlSettings, type SqlMode, type SqlSettings } from './sql-settings.ts';
 import { listStatementRanges, listTokens, normaliseText, summariseSql, type TextRange } from './sql-text.ts';
 
@@ -20,8 +21,8 @@ export interface SqlStatement {
   readonly summary: string;
   /** Whether PostgreSQL refuses it inside a transaction block, as far as the statement itself tells. */
   readonly refusesTransaction: boolean;
-  /** Name of the index that it creates concurrently, with its schema where that is said. */
-  readonly concurrentIndex?: readonly string[];
+  /** What it does concurrently, and may leave half done. */
+  readonly concurrentWork?: ConcurrentWork;
 }
 
 /** A `.sql` alteration, ready to run. */
@@ -66,6 +67,11 @@ export function placeOf(
   position: number,
 ): TextPlace {
   return placeAt(script.text, statement.offset + offsetOfCharacter(statement.text, position - 1));
+}
+
+/** Whether all that a statement does is to set something on the session. */
+export function isSetting({ kind, text }: SqlStatement): boolean {
+  return kind === 'VariableSetStmt' || /^select\s+(?:pg_catalog\s*\.\s*)?set_config\s*\(/i.test(text);
 }
 
 const whatIfEmpty = 'write its statements, or a comment that says why there is nothing to do.';
@@ -156,7 +162,7 @@ function describeStatements(text: string, statements: Reading['statements']): re
   return statements.map(({ start, end, node }) => {
     line += text.slice(counted, start).split('\n').length - 1;
     counted = start;
-    const concurrentIndex = node && concurrentIndexOf(node);
+    const concurrentWork = node && concurrentWorkOf(node);
     return {
       text: text.slice(start, end),
       offset: start,
@@ -164,7 +170,7 @@ function describeStatements(text: string, statements: Reading['statements']): re
       kind: node ? kindOf(node) : 'unparsed',
       summary: summariseSql(text.slice(start, end)),
       refusesTransaction: node !== undefined && isRefusedInTransaction(node),
-      ...(concurrentIndex ? { concurrentIndex } : {}),
+      ...(concurrentWork ? { concurrentWork } : {}),
     };
   });
 }

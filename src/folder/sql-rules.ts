@@ -1,4 +1,5 @@
-import type { DefElem, Node } from 'libpg-query';
+import type { DefElem, Node, PartitionCmd, RangeVar } from 'libpg-query';
+import type { ConcurrentWork, QualifiedName } from '../core/concurrent-work.ts';
 import type { SqlMode } from './sql-settings.ts';
 import { summariseSql } from './sql-text.ts';
 
@@ -17,12 +18,12 @@ export function isRefusedInTransaction(node: Node): boolean {
   return nameBy(refusedInTransaction, node) !== undefined;
 }
 
-/** Name of the index that the statement creates concurrently, with its schema where that is said. */
-export function concurrentIndexOf(node: Node): readonly string[] | undefined {
-  if (!('IndexStmt' in node)) return undefined;
-  const { concurrent, idxname, relation } = node.IndexStmt;
-  if (concurrent !== true || idxname === undefined) return undefined;
-  return relation?.schemaname === undefined ? [idxname] : [relation.schemaname, idxname];
+/** What the statement does concurrently, if PostgreSQL would refuse it inside a transaction block for that. */
+export function concurrentWorkOf(node: Node): ConcurrentWork | undefined {
+  if ('IndexStmt' in node) return createdBy(node.IndexStmt);
+  if ('DropStmt' in node) return droppedBy(node.DropStmt);
+  if ('ReindexStmt' in node) return reindexedBy(node.ReindexStmt);
+  return 'AlterTableStmt' in node ? detachedBy(node.AlterTableStmt) : undefined;
 }
 
 /** Why a statement cannot stand in a file of that mode, as a sentence with what to do; undefined if it can. */
@@ -55,6 +56,9 @@ function explainOutside(node: Node, text: string): string | undefined {
   }
   if ('VariableSetStmt' in node && roleSettings.has(node.VariableSetStmt.name)) {
     return `"${summariseSql(text)}" would hold for the journal of this no-transaction file too; connect with that role, or use a file without "-- alteration: no-transaction".`;
+  }
+  if ('IndexStmt' in node && node.IndexStmt.concurrent === true && node.IndexStmt.idxname === undefined) {
+    return `"${summariseSql(text)}" does not name the index: if it does not come to its end, PostgreSQL leaves an invalid index under a name that it chose itself, which a repetition could not find; give it a name.`;
   }
   const name = nameBy(inTransactionOnly, node);
   if (name === undefined) return undefined;
@@ -95,7 +99,9 @@ const refusedInTransaction: Rules = {
     return kind === undefined ? undefined : wholesale[kind];
   },
   AlterTableStmt: ({ cmds = [] }) =>
-    cmds.some(detachesConcurrently) ? 'alter table … detach partition … concurrently' : undefined,
+    cmds.flatMap(readConcurrentDetachment).length > 0
+      ? 'alter table … detach partition … concurrently'
+      : undefined,
   CreateSubscriptionStmt: ({ options }) =>
     isOn(findOption(options, 'create_slot'), isOn(findOption(options, 'connect'), true))
       ? 'create subscription with a slot'
@@ -137,11 +143,54 @@ function nameBy(rules: Rules, node: Node): string | undefined {
   return undefined;
 }
 
-function detachesConcurrently(command: Node): boolean {
-  const definition = 'AlterTableCmd' in command ? command.AlterTableCmd.def : undefined;
+function createdBy({ concurrent, idxname, relation }: Body<'IndexStmt'>): ConcurrentWork | undefined {
+  const table = readRelation(relation);
+  if (concurrent !== true || table === undefined) return undefined;
+  return { kind: 'create-index', table, ...(idxname === undefined ? {} : { index: idxname }) };
+}
+
+function droppedBy({ concurrent, objects = [] }: Body<'DropStmt'>): ConcurrentWork | undefined {
+  if (concurrent !== true) return undefined;
+  return { kind: 'drop-index', indexes: objects.flatMap(readName) };
+}
+
+function reindexedBy({ kind, params, relation, name }: Body<'ReindexStmt'>): ConcurrentWork | undefined {
+  if (!isOn(findOption(params, 'concurrently'), false)) return undefined;
+  if (kind === 'REINDEX_OBJECT_DATABASE') return { kind: 'reindex', scope: 'database' };
+  if (name !== undefined) return { kind: 'reindex', scope: 'schema', schema: name };
+  const target = readRelation(relation);
   return (
-    definition !== undefined && 'PartitionCmd' in definition && definition.PartitionCmd.concurrent === true
+    target && { kind: 'reindex', scope: kind === 'REINDEX_OBJECT_INDEX' ? 'index' : 'table', name: target }
   );
+}
+
+function detachedBy({ cmds = [], relation }: Body<'AlterTableStmt'>): ConcurrentWork | undefined {
+  const table = readRelation(relation);
+  const [command] = cmds.flatMap(readConcurrentDetachment);
+  const partition = readRelation(command?.name);
+  return table && partition && { kind: 'detach-partition', table, partition };
+}
+
+function readConcurrentDetachment(command: Node): readonly PartitionCmd[] {
+  const definition = 'AlterTableCmd' in command ? command.AlterTableCmd.def : undefined;
+  if (definition === undefined || !('PartitionCmd' in definition)) return [];
+  return definition.PartitionCmd.concurrent === true ? [definition.PartitionCmd] : [];
+}
+
+function readRelation(relation: RangeVar | undefined): QualifiedName | undefined {
+  if (relation?.relname === undefined) return undefined;
+  const { schemaname: schema, relname: name } = relation;
+  return schema === undefined ? { name } : { schema, name };
+}
+
+/** A name that stands as a list of its parts. */
+function readName(node: Node): readonly QualifiedName[] {
+  const parts = 'List' in node ? (node.List.items ?? []) : [];
+  const [name, schema] = parts
+    .flatMap((part) => ('String' in part ? (part.String.sval ?? '') : []))
+    .toReversed();
+  if (name === undefined) return [];
+  return [schema === undefined ? { name } : { schema, name }];
 }
 
 /** The option of that name; where it stands twice, the last one counts. */

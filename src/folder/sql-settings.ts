@@ -1,3 +1,4 @@
+import { longestDurationMs, parseDuration } from '../core/duration.ts';
 import { listTokens } from './sql-text.ts';
 
 /** Whether the statements of a file run in one transaction with the history row, or each on its own. */
@@ -6,6 +7,8 @@ export type SqlMode = 'transaction' | 'no-transaction';
 /** What a file says about how it wants to be run. */
 export interface SqlSettings {
   readonly mode: SqlMode;
+  /** PostgreSQL's lock_timeout for its statements, in milliseconds; absent: the run's. */
+  readonly lockTimeoutMs?: number;
 }
 
 /** Something wrong at an offset (UTF-16 code units) of a file's text. */
@@ -16,6 +19,10 @@ export interface Finding {
 
 /** Each word with what it sets; undefined where its value makes no sense. */
 const words: Readonly<Record<string, (value: string | undefined) => Partial<SqlSettings> | undefined>> = {
+  'lock-timeout': (value) => {
+    const lockTimeoutMs = parseDuration(value ?? '');
+    return lockTimeoutMs === undefined || lockTimeoutMs > longestDurationMs ? undefined : { lockTimeoutMs };
+  },
   'no-transaction': (value) => (value === undefined ? { mode: 'no-transaction' } : undefined),
 };
 
@@ -38,9 +45,7 @@ export function readSqlSettings(text: string): { settings: SqlSettings; findings
   return { settings, findings };
 }
 
-const known = `it can say ${Object.keys(words)
-  .map((name) => `"${name}"`)
-  .join(', ')}`;
+const known = 'it can say "no-transaction" and "lock-timeout=" with a duration such as 10s';
 const late =
   'A comment "-- alteration:" has no effect after the start of the first statement; move it to the top of the file.';
 

@@ -8,42 +8,65 @@ import type { ExecutableStep, RunContext } from './run-context.ts';
 import { runStatements } from './run-statements.ts';
 
 /** Runs an alteration up, and records it: in one transaction, as far as the alteration lets it. */
-export async function applyAlteration({ loaded, begun }: ExecutableStep, context: RunContext): Promise<void> {
+export async function applyAlteration(step: ExecutableStep, context: RunContext): Promise<void> {
+  const { loaded } = step;
   const start = performance.now();
   const record = (connection: Queryable) =>
     recordApplied(connection, context.historyTable, recordOf(loaded, start), context.origin);
-  if (loaded.kind === 'sql' && loaded.up.mode === 'no-transaction') {
-    await applyStatements(loaded, begun, start, context);
-    return record(context.session.connection);
-  }
-  refuseChangedKind(loaded, begun);
-  if (loaded.kind === 'module') return applyModule(loaded, context, record);
-  return runSqlInTransaction('up', loaded.alteration.file, loaded.up, context, record);
+  if (loaded.kind === 'module') return applyModule(step, loaded, context, record);
+  if (loaded.up.mode === 'no-transaction') return applyStatements(step, loaded, start, context, record);
+  const check = (begun: HistoryRow | undefined) => refuseChangedKind(loaded, begun);
+  const { up: script } = loaded;
+  return runSqlInTransaction({ direction: 'up', step, script, check, record }, context);
 }
 
 async function applyModule(
+  step: ExecutableStep,
   loaded: LoadedModule,
   context: RunContext,
   record: (connection: Queryable) => Promise<void>,
 ): Promise<void> {
   const { beforeUp, up } = loaded.script;
-  if (beforeUp)
-    await runOutsideTransaction('beforeUp', loaded, (connection) => beforeUp(connection), context);
+  const check = (begun: HistoryRow | undefined) => refuseChangedKind(loaded, begun);
+  const direction = 'up';
+  if (beforeUp) {
+    const phase = 'beforeUp';
+    await runOutsideTransaction(
+      { direction, phase, step, check, work: (connection) => beforeUp(connection) },
+      context,
+    );
+  }
   const before = beforeUp ? ('beforeUp' as const) : undefined;
-  await runInTransaction('up', before, loaded, (connection) => up(connection), context, record);
+  const phase = 'up';
+  await runInTransaction(
+    { direction, phase, before, step, check, work: (transaction) => up(transaction), record },
+    context,
+  );
 }
 
 async function applyStatements(
+  step: ExecutableStep,
   loaded: LoadedSql,
-  begun: HistoryRow | undefined,
   start: number,
   context: RunContext,
+  finish: (connection: Queryable) => Promise<void>,
 ): Promise<void> {
   const { file } = loaded.alteration;
   const { historyTable, origin } = context;
-  const record = (connection: Queryable, digests: readonly string[]) =>
-    recordStarted(connection, historyTable, recordOf(loaded, start), origin, digests);
-  await runStatements({ alteration: file, file, phase: 'up', script: loaded.up, begun, record }, context);
+  await runStatements(
+    {
+      alteration: file,
+      file,
+      direction: 'up',
+      step,
+      checksum: loaded.checksum,
+      script: loaded.up,
+      record: (connection, journal) =>
+        recordStarted(connection, historyTable, recordOf(loaded, start), origin, journal),
+      finish,
+    },
+    context,
+  );
 }
 
 /** What an earlier run has done of a no-transaction file would be done again by a file of another kind. */

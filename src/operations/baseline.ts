@@ -1,8 +1,10 @@
+import type { DatabaseTransactionConnection } from 'slonik';
 import { BaselineRefusedError } from '../core/errors.ts';
 import { currentVersion, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget, type Target } from '../core/target.ts';
 import { checksumAlteration } from '../folder/checksum.ts';
 import { recordBaseline, upgradeHistoryTable } from '../postgres/history-table.ts';
+import { withGrace } from './grace.ts';
 import { newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type BaselineReport, reportVersion } from './reports.ts';
 import { describeAlteration, type Snapshot, withSnapshot } from './snapshot.ts';
@@ -15,20 +17,30 @@ export interface BaselineOptions extends RunOptions {
 }
 
 /** Records everything up to the target as applied without running it. Throws a BaselineRefusedError over rows. */
-export async function baseline(options: BaselineOptions): Promise<BaselineReport> {
+export async function baseline(given: BaselineOptions): Promise<BaselineReport> {
+  return withGrace(given, runBaseline);
+}
+
+async function runBaseline(options: BaselineOptions): Promise<BaselineReport> {
   const target = parseTarget(options.target);
   const report = reporterOf(options);
   return withSnapshot(`baseline ${renderTarget(target)}`, options, 'run', async (snapshot) => {
     refuseRows(snapshot);
     report({ type: 'connected', database: snapshot.session.database });
     if (options.dryRun) return describeBaseline(snapshot, target, null, true);
-    return underLock(snapshot, options, report, (current) => record(current, target));
+    return underLock(snapshot, options, report, ({ onHistory }) =>
+      onHistory((current, transaction) => record(current, target, transaction)),
+    );
   });
 }
 
-async function record(snapshot: Snapshot, target: Target): Promise<BaselineReport> {
+async function record(
+  snapshot: Snapshot,
+  target: Target,
+  transaction: DatabaseTransactionConnection,
+): Promise<BaselineReport> {
   refuseRows(snapshot);
-  const { session, folder, historyTable, tableState, alterations } = snapshot;
+  const { folder, historyTable, tableState, alterations } = snapshot;
   const { steps } = planDeploy(alterations, [], target);
   const records = await Promise.all(
     steps.map(async ({ alteration }) => ({
@@ -38,10 +50,8 @@ async function record(snapshot: Snapshot, target: Target): Promise<BaselineRepor
     })),
   );
   const origin = newOrigin();
-  await session.transaction(async (transaction) => {
-    await upgradeHistoryTable(transaction, historyTable, tableState);
-    await recordBaseline(transaction, historyTable, records, origin);
-  });
+  await upgradeHistoryTable(transaction, historyTable, tableState);
+  await recordBaseline(transaction, historyTable, records, origin);
   return describeBaseline(snapshot, target, origin.deployId, false);
 }
 

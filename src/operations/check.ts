@@ -48,7 +48,9 @@ type Attempt = { readonly report: CheckReport } | { readonly error: Error };
 /** A database that is not there yet is what a wait is for; any other failure is thrown. */
 async function attemptCheck(options: CheckOptions, target: Target): Promise<Attempt> {
   try {
-    const report = await withSnapshot(`check ${renderTarget(target)}`, options, 'read', async (snapshot) =>
+    const connectWaitMs = options.waitMs ? 0 : options.connectWaitMs; // one wait, not one within the other
+    const given = connectWaitMs === undefined ? options : { ...options, connectWaitMs };
+    const report = await withSnapshot(`check ${renderTarget(target)}`, given, 'read', async (snapshot) =>
       describeCheck(snapshot, target, options.strictOrder ?? false),
     );
     return { report };

@@ -1,3 +1,4 @@
+import type { DatabaseTransactionConnection } from 'slonik';
 import type { Renaming } from '../core/history.ts';
 import { currentVersion, type DeployPlan, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
@@ -5,12 +6,19 @@ import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/history-table.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
+import { withGrace } from './grace.ts';
 import { refuseEdited, refuseLate, refuseReverting } from './integrity.ts';
 import { loadScripts } from './load-scripts.ts';
-import { newOrigin, type RunOptions, reporterOf } from './options.ts';
+import {
+  defaultLockDeadlineMs,
+  defaultLockTimeoutMs,
+  newOrigin,
+  type RunOptions,
+  reporterOf,
+} from './options.ts';
 import { type DeployReport, reportVersion } from './reports.ts';
 import { describeAlteration, describeRow, requireWritable, type Snapshot, withSnapshot } from './snapshot.ts';
-import { underLock } from './under-lock.ts';
+import { type Turn, underLock } from './under-lock.ts';
 
 export interface DeployOptions extends RunOptions {
   /** `latest`, `next` or a version. Default `latest`. */
@@ -27,7 +35,11 @@ export interface DeployOptions extends RunOptions {
  * Applies what is pending within the target, each alteration in a transaction with its history row, under a lock.
  * With nothing to do no lock is taken and nothing is written. Throws an AlterationError; see its subclasses.
  */
-export async function deploy(options: DeployOptions): Promise<DeployReport> {
+export async function deploy(given: DeployOptions): Promise<DeployReport> {
+  return withGrace(given, runDeploy);
+}
+
+async function runDeploy(options: DeployOptions): Promise<DeployReport> {
   const start = performance.now();
   const target = parseTarget(options.target ?? 'latest');
   const report = reporterOf(options);
@@ -92,36 +104,46 @@ async function deployUnderLock(
   const loaded = await loadScripts(
     snapshot,
     decision.plan.steps.map(({ alteration }) => alteration),
-    options.abandon,
+    options,
   );
-  return underLock(snapshot, options, report, (current) =>
-    executeDecision(current, decide(current), loaded, options, report),
+  return underLock(snapshot, options, report, (turn) =>
+    executeDecision(turn, decide, loaded, options, report),
   );
 }
 
 async function executeDecision(
-  snapshot: Snapshot,
-  decision: Decision,
+  { locked, onHistory }: Turn,
+  decide: (snapshot: Snapshot) => Decision,
   loadedBefore: readonly LoadedAlteration[],
-  { stop, abandon }: DeployOptions,
+  options: DeployOptions,
   report: (event: RunEvent) => void,
 ): Promise<Outcome> {
-  const { session, folder, historyTable } = snapshot;
-  const { plan } = decision;
+  const { snapshot, decision } = await onHistory(async (current, transaction) => {
+    const decided = decide(current);
+    if (!isNothing(decided)) await prepareHistory(current, decided, transaction);
+    return { snapshot: current, decision: decided };
+  });
   if (isNothing(decision)) return { decision, snapshot, finished: [], deployId: null };
-  const steps = await loadSteps(plan, loadedBefore, snapshot, abandon);
-  await prepareHistory(snapshot, decision, report);
+  reportPrepared(decision, report);
+  const { session, folder, historyTable, history } = snapshot;
+  const { plan } = decision;
+  const steps = await loadSteps(plan, loadedBefore, snapshot, options);
+  const { stop, abandon, lockTimeoutMs, lockDeadlineMs } = options;
   const late = plan.steps.filter((step) => step.late).length;
   report({ type: 'planned', direction: 'up', total: steps.length, late });
   const origin = newOrigin();
   const finished = await executePlan('up', steps, {
     session,
+    locked,
     folder,
     historyTable,
     origin,
     report,
     stop,
     abandon,
+    lockTimeoutMs: lockTimeoutMs ?? defaultLockTimeoutMs,
+    lockDeadlineMs: lockDeadlineMs ?? defaultLockDeadlineMs,
+    planned: history.map(({ id }) => id),
   });
   return { decision, snapshot, finished, deployId: finished.length > 0 ? origin.deployId : null };
 }
@@ -131,11 +153,11 @@ async function loadSteps(
   plan: DeployPlan,
   loadedBefore: readonly LoadedAlteration[],
   snapshot: Snapshot,
-  abandon: AbortSignal | undefined,
+  options: DeployOptions,
 ) {
   const known = new Map(loadedBefore.map((loaded) => [loaded.alteration.id, loaded]));
   const unknown = plan.steps.map(({ alteration }) => alteration).filter(({ id }) => !known.has(id));
-  for (const loaded of await loadScripts(snapshot, unknown, abandon)) known.set(loaded.alteration.id, loaded);
+  for (const loaded of await loadScripts(snapshot, unknown, options)) known.set(loaded.alteration.id, loaded);
   return plan.steps.flatMap((step) => {
     const loaded = known.get(step.alteration.id);
     return loaded ? [{ ...step, loaded }] : [];
@@ -143,15 +165,16 @@ async function loadSteps(
 }
 
 async function prepareHistory(
-  { session, historyTable, tableState }: Snapshot,
+  { historyTable, tableState }: Snapshot,
   { plan, accepted }: Decision,
-  report: (event: RunEvent) => void,
+  transaction: DatabaseTransactionConnection,
 ): Promise<void> {
-  await session.transaction(async (transaction) => {
-    await upgradeHistoryTable(transaction, historyTable, tableState);
-    await renameRows(transaction, historyTable, plan.renamings);
-    await recordChecksums(transaction, historyTable, accepted);
-  });
+  await upgradeHistoryTable(transaction, historyTable, tableState);
+  await renameRows(transaction, historyTable, plan.renamings);
+  await recordChecksums(transaction, historyTable, accepted);
+}
+
+function reportPrepared({ plan, accepted }: Decision, report: (event: RunEvent) => void): void {
   for (const { alteration, from } of plan.renamings) {
     report({ type: 'renamed', alteration: alteration.file, from: from.version, to: alteration.version });
   }

@@ -5,15 +5,23 @@ import {
   AlterationFailedError,
   AlterationHalfDoneError,
   type DatabaseFailure,
+  HistoryError,
   type Phase,
   type Place,
   SessionLostError,
+  StoppedError,
 } from '../core/errors.ts';
 import { excerptAt } from '../folder/excerpt.ts';
 import { placeOf, type SqlScript, type SqlStatement } from '../folder/split-sql.ts';
 import { findPlace } from '../folder/stack-place.ts';
-import { findDatabaseFailure, findMessage, isSessionLoss } from '../postgres/database-failure.ts';
-import { describeDenial } from '../postgres/session.ts';
+import {
+  describeDenial,
+  findDatabaseFailure,
+  findMessage,
+  isSessionLoss,
+} from '../postgres/database-failure.ts';
+import type { HistoryTable } from '../postgres/history-table.ts';
+
 import type { FailedQueries } from './run-phase.ts';
 
 /** What was going on when something failed. */
@@ -28,6 +36,8 @@ export interface FailureSetting {
   readonly transaction: 'inside' | 'outside';
   readonly folder: string;
   readonly session: { readonly lost: AbortSignal };
+  readonly historyTable?: HistoryTable;
+  readonly abandon?: AbortSignal | undefined;
   readonly failedQueries?: FailedQueries;
   /** The statement of a SQL file that was under way. */
   readonly sql?: { readonly file: string; readonly script: SqlScript; readonly statement: SqlStatement };
@@ -38,10 +48,15 @@ export interface FailureSetting {
 /** Turns whatever ended an alteration into the error that tells it. */
 export function describeFailure(error: unknown, setting: FailureSetting): AlterationError {
   if (setting.session.lost.aborted || isSessionLoss(error)) return describeLoss(error, setting);
-  if (error instanceof AlterationError && !error.code.startsWith('usage')) return error;
+  // What is cut off outside a transaction is half done; a stop that comes before it begins leaves nothing.
+  const interrupted =
+    error instanceof StoppedError && setting.transaction === 'outside' && setting.abandon?.aborted;
+  if (error instanceof AlterationError && !error.code.startsWith('usage') && !interrupted) return error;
   const denial = setting.stage === 'record' ? describeDenial(error) : undefined;
   if (denial) return denial;
   const found = findDatabaseFailure(error);
+  if (setting.stage === 'record' && found && !isScriptsFault(found))
+    return describeUnwritable(found, setting, error);
   const swallowed = findSwallowed(found, setting);
   const query = setting.failedQueries?.get(swallowed ?? error);
   const statement = setting.sql?.statement.text ?? query?.text;
@@ -52,7 +67,7 @@ export function describeFailure(error: unknown, setting: FailureSetting): Altera
     place: findFailurePlace(swallowed ?? error, database, setting),
     database,
     hint: describeRemedy(error, database, setting),
-    cause: error,
+    cause: swallowed ?? error,
   };
   const message = describeMessage(error, database, setting, swallowed);
   if (setting.transaction === 'inside') return new AlterationFailedError(message, options);
@@ -60,12 +75,33 @@ export function describeFailure(error: unknown, setting: FailureSetting): Altera
   return new AlterationHalfDoneError(message, statements ? { ...options, statements } : options);
 }
 
+/** A transaction that the script has let fail, and locks or a stop that may come at any statement. */
+function isScriptsFault({ sqlState }: DatabaseFailure): boolean {
+  return /^(?:25P02|55P03|40P01|57014)$/.test(sqlState ?? '');
+}
+
+function describeUnwritable(
+  { message }: DatabaseFailure,
+  { alteration, before, transaction, historyTable }: FailureSetting,
+  cause: unknown,
+): HistoryError {
+  const table = historyTable ? ` "${historyTable.schema}.${historyTable.table}"` : '';
+  const fate =
+    transaction === 'inside'
+      ? `It was rolled back${before ? `; what ${before} did stays` : ''}.`
+      : 'What it has done outside a transaction stays.';
+  return new HistoryError(`The history table${table} does not take the row of "${alteration}": ${message}.`, {
+    hint: `${fate} Has somebody dropped or changed the table meanwhile? Restore it, then run again.`,
+    cause,
+  });
+}
+
 /** The error of a query that the script went on after: the last one that was not a consequence of it. */
 function findSwallowed(
   database: DatabaseFailure | undefined,
-  { stage, failedQueries = new Map() }: FailureSetting,
+  { failedQueries = new Map() }: FailureSetting,
 ): unknown {
-  if (stage !== 'record' || database?.sqlState !== '25P02') return undefined;
+  if (database?.sqlState !== '25P02') return undefined;
   return [...failedQueries.keys()].findLast((error) => findDatabaseFailure(error)?.sqlState !== '25P02');
 }
 

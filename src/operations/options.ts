@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import type { DatabaseSource, RowOptions } from '../postgres/connect.ts';
 import type { HistoryTable, Origin } from '../postgres/history-table.ts';
-import type { DatabaseSource, RowOptions } from '../postgres/session.ts';
+import type { Pooler } from '../postgres/session.ts';
 import { type Logger, logEvent, type RunEvent } from './events.ts';
 import { runnerVersion } from './runner-version.ts';
 
@@ -16,21 +17,33 @@ export interface DatabaseOptions {
   readonly historySchema?: string;
   /** Default `alteration_history`. */
   readonly historyTable?: string;
+  /** How long to try while the database is not reachable or not ready, in milliseconds. Default 30,000. */
+  readonly connectWaitMs?: number;
+  /** `transaction`: behind a pooler in transaction mode. `none`: not so. Default: found out. */
+  readonly pooler?: Pooler;
+  /** After this time without a sign of the other side a connection is given up, in milliseconds. 0: as the systems are set. Default 25,000. */
+  readonly keepaliveMs?: number;
   /** When aborted: what only reads ends at once; a run stops before the next alteration, or its wait for the lock. */
   readonly stop?: AbortSignal;
+  /** Called with each event, in order. */
+  readonly onEvent?: (event: RunEvent) => void;
+  /** Gets one line an event. */
+  readonly logger?: Logger;
 }
 
 /** What operations take that alter. */
 export interface RunOptions extends DatabaseOptions {
   /** How long to wait for another instance, in milliseconds. Default 300,000. */
   readonly lockWaitMs?: number;
+  /** PostgreSQL's lock_timeout for alterations that do not set their own, in milliseconds; 0: none. Default 3,000. */
+  readonly lockTimeoutMs?: number;
+  /** How long an alteration that cannot get its locks is tried again, in milliseconds. Default 300,000. */
+  readonly lockDeadlineMs?: number;
+  /** How long the alteration under way may go on after `stop`, in milliseconds. Default 10,000. */
+  readonly graceMs?: number;
   /** slonik interceptors and type parsers for the scripts' queries; a pool brings its own. */
   readonly rows?: RowOptions;
-  /** Called with each event, in order. */
-  readonly onEvent?: (event: RunEvent) => void;
-  /** Gets one line an event. */
-  readonly logger?: Logger;
-  /** When aborted, the alteration under way fails with the signal's reason; a StoppedError cuts the connection. */
+  /** When aborted, the alteration under way fails with the signal's reason; a StoppedError cancels its statement. */
   readonly abandon?: AbortSignal;
 }
 
@@ -38,6 +51,11 @@ export const defaultFolder = 'alterations';
 export const defaultHistorySchema = 'public';
 export const defaultHistoryTable = 'alteration_history';
 export const defaultLockWaitMs = 300_000;
+export const defaultLockTimeoutMs = 3_000;
+export const defaultLockDeadlineMs = 300_000;
+export const defaultGraceMs = 10_000;
+export const defaultConnectWaitMs = 30_000;
+export const defaultKeepaliveMs = 25_000;
 
 export function folderOf(options: Pick<DatabaseOptions, 'folder'>): string {
   return resolve(options.folder ?? defaultFolder);
@@ -59,7 +77,7 @@ export function newOrigin(): Origin {
 export function reporterOf({
   onEvent,
   logger,
-}: Pick<RunOptions, 'onEvent' | 'logger'>): (event: RunEvent) => void {
+}: Pick<DatabaseOptions, 'onEvent' | 'logger'>): (event: RunEvent) => void {
   return (event) => {
     onEvent?.(event);
     if (logger) logEvent(logger, event);

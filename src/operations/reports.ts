@@ -27,6 +27,8 @@ export const databaseSchema = z.object({
   database: z.string(),
   role: z.string(),
   serverVersion: z.string(),
+  /** `transaction`: reached through a pooler in transaction mode. */
+  pooler: z.enum(['transaction', 'none']),
 });
 
 const stepSchema = alterationSchema.extend({ late: z.boolean() });
@@ -169,6 +171,17 @@ const problemSchema = z.object({
   excerpt: z.string().optional(),
 });
 
+const blockerSchema = z.object({
+  pid: z.number().int(),
+  applicationName: z.string().optional(),
+  role: z.string().optional(),
+  state: z.string().optional(),
+  transactionAgeMs: z.number().optional(),
+  lockMode: z.string().optional(),
+  relation: z.string().optional(),
+  query: z.string().optional(),
+});
+
 /** What stands on stdout when a command fails. */
 export const errorReportSchema = z.object({
   schemaVersion: z.literal(reportVersion),
@@ -194,6 +207,8 @@ export const errorReportSchema = z.object({
       .optional(),
     statements: z.object({ done: z.number().int(), total: z.number().int() }).optional(),
     holder: holderSchema.optional(),
+    /** The sessions that kept an alteration waiting past the lock deadline. */
+    blockers: z.array(blockerSchema).optional(),
     progress: z
       .object({
         direction: z.enum(['up', 'down']),

@@ -7,36 +7,45 @@ import type { ExecutableStep, RunContext } from './run-context.ts';
 import { runStatements } from './run-statements.ts';
 
 /** Runs an alteration down, and removes its row. */
-export async function revertAlteration(
-  { loaded, begun }: ExecutableStep,
-  context: RunContext,
-): Promise<void> {
+export async function revertAlteration(step: ExecutableStep, context: RunContext): Promise<void> {
+  const { loaded } = step;
   const { file: alteration, id, downFile } = loaded.alteration;
-  const { historyTable, session } = context;
+  const { historyTable } = context;
   const remove = (connection: Queryable) => removeRow(connection, historyTable, id);
-  if (loaded.kind === 'module') return revertModule(loaded, context, remove);
+  if (loaded.kind === 'module') return revertModule(step, loaded, context, remove);
   const { down: script } = loaded;
   if (!script) throw irreversible(alteration);
   const file = downFile ?? alteration;
-  if (script.mode === 'transaction') return runSqlInTransaction('down', file, script, context, remove);
-  const record = (connection: Queryable, digests: readonly string[]) =>
-    recordReverting(connection, historyTable, id, digests);
-  await runStatements({ alteration, file, phase: 'down', script, begun, record }, context);
-  await remove(session.connection);
+  const direction = 'down';
+  if (script.mode === 'transaction') {
+    return runSqlInTransaction({ direction, step, file, script, record: remove }, context);
+  }
+  const record: Parameters<typeof runStatements>[0]['record'] = (connection, journal) =>
+    recordReverting(connection, historyTable, id, journal);
+  await runStatements({ alteration, file, direction, step, script, record, finish: remove }, context);
 }
 
 async function revertModule(
+  step: ExecutableStep,
   loaded: LoadedModule,
   context: RunContext,
-  remove: (connection: Queryable) => Promise<void>,
+  record: (connection: Queryable) => Promise<void>,
 ): Promise<void> {
   const { beforeDown, down } = loaded.script;
   if (!down) throw irreversible(loaded.alteration.file);
+  const direction = 'down';
   if (beforeDown) {
-    await runOutsideTransaction('beforeDown', loaded, (connection) => beforeDown(connection), context);
+    const phase = 'beforeDown';
+    await runOutsideTransaction(
+      { direction, phase, step, work: (connection) => beforeDown(connection) },
+      context,
+    );
   }
   const before = beforeDown ? ('beforeDown' as const) : undefined;
-  await runInTransaction('down', before, loaded, (connection) => down(connection), context, remove);
+  await runInTransaction(
+    { direction, phase: 'down', before, step, work: (transaction) => down(transaction), record },
+    context,
+  );
 }
 
 function irreversible(file: string): RollbackRefusedError {

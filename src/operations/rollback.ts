@@ -5,9 +5,16 @@ import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import { upgradeHistoryTable } from '../postgres/history-table.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
+import { withGrace } from './grace.ts';
 import { refuseEdited } from './integrity.ts';
 import { loadScripts } from './load-scripts.ts';
-import { newOrigin, type RunOptions, reporterOf } from './options.ts';
+import {
+  defaultLockDeadlineMs,
+  defaultLockTimeoutMs,
+  newOrigin,
+  type RunOptions,
+  reporterOf,
+} from './options.ts';
 import { type RollbackReport, reportVersion } from './reports.ts';
 import type { ExecutableStep } from './run-context.ts';
 import { describeAlteration, type Snapshot, withSnapshot } from './snapshot.ts';
@@ -28,7 +35,11 @@ export interface RollbackOptions extends RunOptions {
  * Runs `down` of everything newer than the target, newest first, each in a transaction with the removal of its row.
  * Refuses before touching anything when one has no `down` or no file. Throws an AlterationError; see its subclasses.
  */
-export async function rollback(options: RollbackOptions): Promise<RollbackReport> {
+export async function rollback(given: RollbackOptions): Promise<RollbackReport> {
+  return withGrace(given, runRollback);
+}
+
+async function runRollback(options: RollbackOptions): Promise<RollbackReport> {
   const target = parseTarget(options.target);
   const report = reporterOf(options);
   return withSnapshot(`rollback ${renderTarget(target)}`, options, 'run', async (snapshot) => {
@@ -52,14 +63,15 @@ interface Prepared {
 async function prepareRollback(
   snapshot: Snapshot,
   plan: RollbackPlan,
-  { allowEdited, abandon }: RollbackOptions,
+  options: RollbackOptions,
 ): Promise<Prepared> {
   const affected = new Set(plan.steps.map(({ alteration: { id } }) => id));
-  if (!allowEdited) refuseEdited(snapshot.edited.filter(({ alteration: { id } }) => affected.has(id)));
+  if (!options.allowEdited)
+    refuseEdited(snapshot.edited.filter(({ alteration: { id } }) => affected.has(id)));
   const loaded = await loadScripts(
     snapshot,
     plan.steps.map(({ alteration }) => alteration),
-    abandon,
+    options,
   );
   refuseImpossible(plan, loaded);
   return { plan, loaded };
@@ -95,24 +107,28 @@ async function rollBackUnderLock(
   options: RollbackOptions,
   report: (event: RunEvent) => void,
 ): Promise<readonly FinishedStep[]> {
-  return underLock(snapshot, options, report, async (current) => {
-    const { session, folder, historyTable } = current;
-    const { plan, loaded } = await prepare(current);
-    refuseGrown(plan, agreed);
-    await session.transaction((transaction) =>
-      upgradeHistoryTable(transaction, historyTable, current.tableState),
-    );
+  return underLock(snapshot, options, report, async ({ locked, onHistory }) => {
+    const { current, plan, loaded } = await onHistory(async (fresh, transaction) => {
+      const prepared = await prepare(fresh);
+      refuseGrown(prepared.plan, agreed);
+      await upgradeHistoryTable(transaction, fresh.historyTable, fresh.tableState);
+      return { current: fresh, ...prepared };
+    });
+    const { session, folder, historyTable, history } = current;
     report({ type: 'planned', direction: 'down', total: plan.steps.length, late: 0 });
-    const steps = pairSteps(plan, loaded);
-    const { stop, abandon } = options;
-    return executePlan('down', steps, {
+    const { stop, abandon, lockTimeoutMs, lockDeadlineMs } = options;
+    return executePlan('down', pairSteps(plan, loaded), {
       session,
+      locked,
       folder,
       historyTable,
       origin: newOrigin(),
       report,
       stop,
       abandon,
+      lockTimeoutMs: lockTimeoutMs ?? defaultLockTimeoutMs,
+      lockDeadlineMs: lockDeadlineMs ?? defaultLockDeadlineMs,
+      planned: history.map(({ id }) => id),
     });
   });
 }

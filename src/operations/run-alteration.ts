@@ -1,103 +1,151 @@
 import type { DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
 import type { Phase } from '../core/errors.ts';
-import type { LoadedModule } from '../folder/load-alterations.ts';
+import type { HistoryRow } from '../core/history.ts';
 import type { SqlScript, SqlStatement } from '../folder/split-sql.ts';
 import { rawQuery } from '../postgres/query.ts';
+import { confirmStep, TakenOver } from './confirm-step.ts';
 import { describeFailure, type FailureSetting } from './describe-failure.ts';
 import { resetSession } from './reset-session.ts';
-import type { RunContext } from './run-context.ts';
+import { retryOnLocks } from './retry-locks.ts';
+import type { ExecutableStep, RunContext } from './run-context.ts';
 import { type FailedQueries, runPhase } from './run-phase.ts';
+import { refuseSessionState, sendOutside } from './send-outside.ts';
 
-type Write = (transaction: DatabaseTransactionConnection) => Promise<unknown>;
+interface PartRun {
+  readonly direction: 'up' | 'down';
+  readonly step: ExecutableStep;
+  /** Throws when what an earlier run has left half-way forbids it. */
+  readonly check?: (begun: HistoryRow | undefined) => void;
+}
+
+interface RecordedRun extends PartRun {
+  /** Writes the history's change, in the same transaction. */
+  readonly record: (transaction: DatabaseTransactionConnection) => Promise<unknown>;
+}
+
+interface FunctionRun extends RecordedRun {
+  readonly phase: Phase;
+  /** The phase outside the transaction that has been run before this one. */
+  readonly before: 'beforeUp' | 'beforeDown' | undefined;
+  readonly work: (transaction: DatabaseTransactionConnection) => unknown;
+}
 
 /** Runs a function of a script and the history's change in one transaction. Throws what describes a failure. */
-export async function runInTransaction(
-  phase: Phase,
-  before: 'beforeUp' | 'beforeDown' | undefined,
-  { alteration: { file } }: Pick<LoadedModule, 'alteration'>,
-  work: (transaction: DatabaseTransactionConnection) => unknown,
-  context: RunContext,
-  record: Write,
-): Promise<void> {
-  const failedQueries: FailedQueries = new Map();
+export async function runInTransaction(run: FunctionRun, context: RunContext): Promise<void> {
+  const { phase, before, step, work } = run;
   const { session, abandon } = context;
-  const setting = { alteration: file, phase, before, transaction: 'inside', failedQueries } as const;
-  await recorded(setting, context, record, (transaction, onQuery) =>
-    runPhase(work, transaction, { session, abandon, failedQueries, onQuery, transaction: 'inside' }),
-  );
+  const alteration = step.loaded.alteration.file;
+  await retryOnLocks(alteration, context, async () => {
+    const failedQueries: FailedQueries = new Map();
+    const setting = { alteration, phase, before, transaction: 'inside', failedQueries } as const;
+    return recorded(
+      run,
+      () => setting,
+      context,
+      (transaction, onQuery) =>
+        runPhase(work, transaction, { session, abandon, failedQueries, onQuery, transaction: 'inside' }),
+    );
+  });
+}
+
+interface SqlRun extends RecordedRun {
+  /** Where it is not the alteration's own file. */
+  readonly file?: string;
+  readonly script: SqlScript;
 }
 
 /** Runs the statements of a SQL file and the history's change in one transaction. */
-export async function runSqlInTransaction(
-  phase: 'up' | 'down',
-  file: string,
-  script: SqlScript,
-  context: RunContext,
-  record: Write,
-): Promise<void> {
-  let statement: SqlStatement | undefined;
-  const setting = () => ({
-    alteration: file,
-    phase,
-    transaction: 'inside' as const,
-    ...(statement ? { sql: { file, script, statement } } : {}),
+export async function runSqlInTransaction(run: SqlRun, context: RunContext): Promise<void> {
+  const { direction: phase, step, script } = run;
+  const { file: alteration } = step.loaded.alteration;
+  const { file = alteration } = run;
+  await retryOnLocks(alteration, context, async () => {
+    let statement: SqlStatement | undefined;
+    const setting = () => ({
+      alteration: file,
+      phase,
+      transaction: 'inside' as const,
+      ...(statement ? { sql: { file, script, statement } } : {}),
+    });
+    await recorded(run, setting, context, async (transaction, onQuery) => {
+      for (const [index, next] of script.statements.entries()) {
+        context.abandon?.throwIfAborted();
+        statement = next;
+        const at = { index: index + 1, total: script.statements.length };
+        context.report({ type: 'statement', alteration: file, ...at, summary: next.summary });
+        onQuery(next.text);
+        await transaction.query(rawQuery(next.text));
+      }
+      statement = undefined;
+    });
   });
-  await recorded(setting, context, record, async (transaction, onQuery) => {
-    for (const [index, next] of script.statements.entries()) {
-      statement = next;
-      const at = { index: index + 1, total: script.statements.length };
-      context.report({ type: 'statement', alteration: file, ...at, summary: next.summary });
-      onQuery(next.text);
-      await transaction.query(rawQuery(next.text));
-    }
-    statement = undefined;
-  });
+}
+
+interface OutsideRun extends PartRun {
+  readonly phase: 'beforeUp' | 'beforeDown';
+  readonly work: (connection: DatabasePoolConnection) => unknown;
 }
 
 /** Runs a function of a script on the session itself. */
-export async function runOutsideTransaction(
-  phase: 'beforeUp' | 'beforeDown',
-  { alteration: { file } }: Pick<LoadedModule, 'alteration'>,
-  work: (connection: DatabasePoolConnection) => unknown,
-  context: RunContext,
-): Promise<void> {
-  const failedQueries: FailedQueries = new Map();
-  const { session, abandon, folder } = context;
-  context.report({ type: 'phase', alteration: file, phase });
-  try {
-    await runPhase(work, session.connection, { session, abandon, failedQueries, transaction: 'outside' });
-    await resetSession(context, file);
-  } catch (error) {
-    const setting = { alteration: file, phase, stage: 'script', transaction: 'outside' } as const;
-    throw describeFailure(error, { ...setting, folder, session, failedQueries });
-  }
+export async function runOutsideTransaction(run: OutsideRun, context: RunContext): Promise<void> {
+  const { direction, phase, step, check, work } = run;
+  const { session, abandon, folder, locked, patience } = context;
+  const { file: alteration } = step.loaded.alteration;
+  await retryOnLocks(alteration, context, async () => {
+    const failedQueries: FailedQueries = new Map();
+    try {
+      await locked.outside(async (outside) => {
+        const begun = await confirmStep(direction, step, outside.connection, context);
+        check?.(begun);
+        context.report({ type: 'phase', alteration, phase });
+        await runPhase(work, outside.connection, {
+          session,
+          abandon,
+          failedQueries,
+          transaction: 'outside',
+          ...(session.database.pooler === 'transaction' ? { onQuery: refuseSessionState } : {}),
+          send: (text, send) => sendOutside(text, send, outside, alteration, context),
+        });
+      }, patience.lockTimeoutMs);
+      await resetSession(context, alteration);
+    } catch (error) {
+      if (error instanceof TakenOver) throw error;
+      const setting = { alteration, phase, stage: 'script', transaction: 'outside' } as const;
+      throw describeFailure(error, { ...setting, folder, session, failedQueries, abandon });
+    }
+  });
 }
 
-type PartialSetting = Omit<FailureSetting, 'stage' | 'folder' | 'session'>;
+type PartialSetting = Omit<FailureSetting, 'stage' | 'folder' | 'session' | 'historyTable'>;
 
 async function recorded(
-  setting: PartialSetting | (() => PartialSetting),
-  { session, folder }: RunContext,
-  record: Write,
+  { direction, step, check, record }: RecordedRun,
+  setting: () => PartialSetting,
+  context: RunContext,
   work: (transaction: DatabaseTransactionConnection, onQuery: (text: string) => void) => Promise<void>,
 ): Promise<void> {
-  let mayHaveChangedRole = false;
+  const { session, locked, folder, historyTable, patience } = context;
+  // Behind a pooler the role would be somebody else's next; a function may have changed it.
+  let mayHaveChangedRole = session.database.pooler === 'transaction';
   const onQuery = (text: string) => {
     mayHaveChangedRole ||= /\b(?:role|authorization)\b/i.test(text);
   };
-  const currentSetting = () => (typeof setting === 'function' ? setting() : setting);
   let stage: FailureSetting['stage'] = 'script';
   try {
-    await session.transaction(async (transaction) => {
+    const leaks = await locked.transaction(async (transaction) => {
+      const begun = await confirmStep(direction, step, transaction, context);
+      check?.(begun);
       await work(transaction, onQuery);
       stage = 'record';
       // The history is ours to write, whatever role the alteration has taken.
-      if (mayHaveChangedRole) await session.resetRole(transaction);
+      const left = mayHaveChangedRole ? await session.resetRole(transaction) : [];
       await record(transaction);
       stage = 'commit';
-    });
+      return left;
+    }, patience.lockTimeoutMs);
+    if (leaks.length > 0) context.report({ type: 'leaked', alteration: step.loaded.alteration.file, leaks });
   } catch (error) {
-    throw describeFailure(error, { ...currentSetting(), stage, folder, session });
+    if (error instanceof TakenOver) throw error;
+    throw describeFailure(error, { ...setting(), stage, folder, session, historyTable });
   }
-  await resetSession({ session }, currentSetting().alteration); // from here on it is applied, whatever fails
 }

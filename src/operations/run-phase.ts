@@ -5,6 +5,7 @@ import {
   type FailedQuery,
   openScriptConnection,
   refuseTransactionControl,
+  type ScriptConnectionOptions,
 } from '../postgres/script-connection.ts';
 import type { Session } from '../postgres/session.ts';
 
@@ -19,6 +20,8 @@ export interface PhaseOptions {
   readonly failedQueries: FailedQueries;
   /** Called with each query before it is sent. */
   readonly onQuery?: (text: string) => void;
+  /** Sends a query; what it gives is the script's. */
+  readonly send?: ScriptConnectionOptions['send'];
   /** Inside a transaction, a script may not end it. */
   readonly transaction: 'inside' | 'outside';
 }
@@ -27,11 +30,12 @@ export interface PhaseOptions {
 export async function runPhase<C extends Connection>(
   phase: (connection: C) => unknown,
   connection: C,
-  { session, abandon, failedQueries, onQuery, transaction }: PhaseOptions,
+  { session, abandon, failedQueries, onQuery, send, transaction }: PhaseOptions,
 ): Promise<void> {
   let queries = 0;
   const script = openScriptConnection(connection, {
     splitStatements,
+    ...(send ? { send } : {}),
     checkQuery: (text) => {
       if (transaction === 'inside') refuseTransactionControl(text);
       onQuery?.(text);

@@ -1,12 +1,17 @@
 import { EditedError } from '../core/errors.ts';
 import type { HistoryRow } from '../core/history.ts';
 import { digest } from '../folder/checksum.ts';
-import type { SqlScript, SqlStatement } from '../folder/split-sql.ts';
-import { dropInvalidIndex } from '../postgres/invalid-index.ts';
+import { isSetting, type SqlScript, type SqlStatement } from '../folder/split-sql.ts';
+import { type ConcurrentWait, hasConcurrentEffect } from '../postgres/concurrent-work.ts';
+import type { StatementJournal } from '../postgres/history-table.ts';
+import type { OutsideSession } from '../postgres/locked-session.ts';
 import { type Queryable, rawQuery } from '../postgres/query.ts';
-import { describeFailure } from './describe-failure.ts';
+import { confirmStep } from './confirm-step.ts';
+import { describeFailure, type FailureSetting } from './describe-failure.ts';
 import { resetSession } from './reset-session.ts';
-import type { RunContext } from './run-context.ts';
+import { retryOnLocks } from './retry-locks.ts';
+import { runConcurrentWork } from './run-concurrent-work.ts';
+import type { ExecutableStep, RunContext } from './run-context.ts';
 
 /** A no-transaction file on its way up or down. */
 export interface StatementRun {
@@ -14,76 +19,188 @@ export interface StatementRun {
   readonly alteration: string;
   /** File that holds the statements; of a pair going down, the `.down.sql`. */
   readonly file: string;
-  readonly phase: 'up' | 'down';
+  readonly direction: 'up' | 'down';
+  readonly step: ExecutableStep;
+  /** Of the file as it is now, where the row holds one. */
+  readonly checksum?: string;
   readonly script: SqlScript;
-  /** The row that an earlier run has left half-way. */
-  readonly begun: HistoryRow | undefined;
-  /** Writes down which statements are done. */
-  readonly record: (connection: Queryable, digests: readonly string[]) => Promise<void>;
+  /** Writes down how far the file is. */
+  readonly record: (connection: Queryable, journal: StatementJournal) => Promise<void>;
+  /** Writes the history's change when all is done. */
+  readonly finish: (connection: Queryable) => Promise<void>;
 }
 
 /** Runs a no-transaction file statement by statement, and writes down how far it is before each next one. */
 export async function runStatements(run: StatementRun, context: RunContext): Promise<void> {
-  const { alteration, file, phase, script, begun, record } = run;
+  const { alteration, direction, step, script } = run;
+  const total = script.statements.length;
+  await context.locked.outside(async (outside) => {
+    const begun = await confirmStep(direction, step, outside.connection, context);
+    const done = await resume(run, begun, outside, context);
+    for (const [index, statement] of script.statements.entries()) {
+      if (index < done) continue;
+      const { summary } = statement;
+      context.report({ type: 'statement', alteration: run.file, index: index + 1, total, summary });
+      await runStatement({ run, begun, index, statement }, outside, context);
+    }
+    await resetSession(context, alteration);
+    await recordOutside(run, total, context, async () => {
+      await outside.check();
+      await run.finish(outside.connection);
+    });
+  }, context.patience.lockTimeoutMs);
+}
+
+/** Goes back to where an earlier run has stopped; gives the number of statements that are done. */
+async function resume(
+  run: StatementRun,
+  begun: HistoryRow | undefined,
+  { connection }: OutsideSession,
+  context: RunContext,
+): Promise<number> {
+  const { file, checksum, script, record } = run;
   const done = begun?.statementDigests ?? [];
   const digests = script.statements.map(({ text }) => digest(text));
   refuseEditedDone(file, digests, done);
-  const { session, folder, report } = context;
-  await record(session.connection, digests.slice(0, done.length));
-  await repeatSettings(script.statements.slice(0, done.length), context);
-  const total = script.statements.length;
-  for (const [index, statement] of script.statements.entries()) {
-    if (index < done.length) continue;
-    report({ type: 'statement', alteration: file, index: index + 1, total, summary: statement.summary });
-    const leftOver = begun && index === done.length ? statement.concurrentIndex : undefined;
-    try {
-      if (leftOver) await dropInvalidIndex(session.connection, leftOver);
-      await runJournalled(statement, context, (connection) =>
-        record(connection, digests.slice(0, index + 1)),
-      );
-    } catch (error) {
-      const setting = {
-        alteration,
-        phase,
-        stage: 'script',
-        transaction: 'outside',
-        folder,
-        session,
-      } as const;
-      const statements = { done: index, total };
-      throw describeFailure(error, { ...setting, sql: { file, script, statement }, statements });
-    }
+  if (begun && checksum && begun.checksum !== checksum)
+    context.report({ type: 'rest-edited', alteration: file });
+  const { statementUnderWay: underWay } = begun ?? {};
+  await recordOutside(run, done.length, context, () =>
+    record(connection, { done, ...(underWay ? { underWay } : {}) }),
+  );
+  for (const statement of script.statements.slice(0, done.length).filter(isSetting)) {
+    const sql = { file, script, statement };
+    // What it sets holds for those that follow too.
+    await described(run, { stage: 'script', sql }, done.length, context, () =>
+      connection.query(rawQuery(statement.text)),
+    );
   }
-  await resetSession(context, alteration);
+  return done.length;
 }
 
-/** What an earlier session was set to by the statements that are done holds for those that follow too. */
-async function repeatSettings(done: readonly SqlStatement[], { session }: RunContext): Promise<void> {
-  for (const { kind, text } of done) {
-    const sets = kind === 'VariableSetStmt' || /^select\s+(?:pg_catalog\s*\.\s*)?set_config\s*\(/i.test(text);
-    if (sets) await session.connection.query(rawQuery(text));
-  }
+interface StatementTurn {
+  readonly run: StatementRun;
+  readonly begun: HistoryRow | undefined;
+  readonly index: number;
+  readonly statement: SqlStatement;
+}
+
+async function runStatement(
+  turn: StatementTurn,
+  outside: OutsideSession,
+  context: RunContext,
+): Promise<void> {
+  const { run, index, statement } = turn;
+  const sql = { file: run.file, script: run.script, statement };
+  const attempt = () =>
+    described(run, { stage: 'script', sql }, index, context, async () => {
+      context.abandon?.throwIfAborted();
+      await outside.check();
+      if (sharesTransaction(statement)) await runWithJournal(turn, outside, context);
+      else await runAlone(turn, outside, context);
+      await outside.check();
+    });
+  // What the statements before it have made of the session is for those that follow: it is not reset.
+  if (mayCommit(statement)) await attempt();
+  else await retryOnLocks(run.alteration, context, attempt, async () => undefined);
+  if (sharesTransaction(statement)) return;
+  const done = digestsUpTo(turn);
+  await recordOutside(run, index, context, () => run.record(outside.connection, { done }));
 }
 
 /** A statement that may run in a transaction shares it with its entry in the journal, and so is never done twice. */
-async function runJournalled(
-  statement: SqlStatement,
-  { session }: RunContext,
-  record: (connection: Queryable) => Promise<void>,
+async function runWithJournal(
+  turn: StatementTurn,
+  outside: OutsideSession,
+  context: RunContext,
 ): Promise<void> {
-  if (!sharesTransaction(statement)) {
-    await session.connection.query(rawQuery(statement.text));
-    return record(session.connection);
-  }
-  await session.transaction(async (transaction) => {
+  const { run, index, statement } = turn;
+  await outside.transaction(async (transaction) => {
     await transaction.query(rawQuery(statement.text));
-    await record(transaction);
+    await outside.check();
+    await described(run, { stage: 'record' }, index, context, () =>
+      run.record(transaction, { done: digestsUpTo(turn) }),
+    );
   });
 }
 
-/** A procedure or an anonymous block may commit by itself, which PostgreSQL allows only outside a transaction block. */
-function sharesTransaction({ kind, refusesTransaction }: SqlStatement): boolean {
-  return !refusesTransaction && !['CallStmt', 'DoStmt', 'unparsed'].includes(kind);
+/** A statement that PostgreSQL refuses in a transaction, or that may commit by itself. */
+async function runAlone(
+  { run, begun, index, statement }: StatementTurn,
+  outside: OutsideSession,
+  context: RunContext,
+): Promise<void> {
+  const { connection } = outside;
+  const send = async () => {
+    await connection.query(rawQuery(statement.text));
+  };
+  const { concurrentWork: work } = statement;
+  if (!work) return send();
+  const underWay = digest(statement.text);
+  const resumed = index === begun?.statementDigests.length && begun.statementUnderWay === underWay;
+  // Whoever finds the mark after a kill knows that what is there then is the statement's doing.
+  if (!resumed && !(await hasConcurrentEffect(connection, work))) {
+    const done = run.script.statements.slice(0, index).map(({ text }) => digest(text));
+    await described(run, { stage: 'record' }, index, context, () =>
+      run.record(connection, { done, underWay }),
+    );
+  }
+  const onWait = ({ blockers }: ConcurrentWait) =>
+    context.report({ type: 'blocked', alteration: run.alteration, blockers });
+  await runConcurrentWork(work, send, outside, { resumed, signal: context.abandon, onWait });
+}
+
+function digestsUpTo({ run, index }: StatementTurn): readonly string[] {
+  return run.script.statements.slice(0, index + 1).map(({ text }) => digest(text));
+}
+
+/** The statement is done, and is not done again for an entry that others keep from being written. */
+function recordOutside(
+  run: StatementRun,
+  done: number,
+  context: RunContext,
+  record: () => Promise<void>,
+): Promise<void> {
+  const attempt = () => described(run, { stage: 'record' }, done, context, record);
+  return retryOnLocks(run.alteration, context, attempt, async () => undefined);
+}
+
+function sharesTransaction(statement: SqlStatement): boolean {
+  return !statement.refusesTransaction && !mayCommit(statement);
+}
+
+/**
+ * A procedure or an anonymous block may commit by itself, which PostgreSQL allows only outside a transaction block.
+ * What it has committed would be done again.
+ */
+function mayCommit({ kind }: SqlStatement): boolean {
+  return ['CallStmt', 'DoStmt', 'unparsed'].includes(kind);
+}
+
+async function described<T>(
+  { alteration, direction: phase, script }: StatementRun,
+  setting: Pick<FailureSetting, 'stage' | 'sql'>,
+  done: number,
+  { folder, session, historyTable, abandon }: RunContext,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const statements = { done, total: script.statements.length };
+    const transaction = 'outside' as const;
+    throw describeFailure(error, {
+      ...setting,
+      alteration,
+      phase,
+      transaction,
+      folder,
+      session,
+      historyTable,
+      abandon,
+      statements,
+    });
+  }
 }
 
 function refuseEditedDone(file: string, digests: readonly string[], done: readonly string[]): void {

@@ -1,24 +1,58 @@
-import { lockKey, withLock } from '../postgres/lock.ts';
+import type { DatabaseTransactionConnection } from 'slonik';
+import { lockKey } from '../postgres/lock.ts';
+import { type LockedSession, withLockedSession } from '../postgres/locked-session.ts';
 import type { RunEvent } from './events.ts';
-import { defaultLockWaitMs, type RunOptions } from './options.ts';
+import { defaultLockTimeoutMs, defaultLockWaitMs, type RunOptions } from './options.ts';
+import { retryOnHistory } from './retry-history.ts';
 import { refreshSnapshot, requireWritable, type Snapshot } from './snapshot.ts';
 
-/** Calls `work` under the lock, with the history as it is then: another instance may have altered it meanwhile. */
+/** What a run may do once it has the lock. */
+export interface Turn {
+  readonly locked: LockedSession;
+  /**
+   * One transaction on the history as it is now: another instance may have altered while this one waited.
+   * It is made again while others hold locks on the history table.
+   */
+  readonly onHistory: <T>(
+    work: (current: Snapshot, transaction: DatabaseTransactionConnection) => Promise<T>,
+  ) => Promise<T>;
+}
+
+/** Calls `work` when it is this instance's turn. */
 export async function underLock<T>(
   snapshot: Snapshot,
-  { lockWaitMs, stop }: Pick<RunOptions, 'lockWaitMs' | 'stop'>,
+  options: RunOptions,
   report: (event: RunEvent) => void,
-  work: (current: Snapshot) => Promise<T>,
+  work: (turn: Turn) => Promise<T>,
 ): Promise<T> {
   requireWritable(snapshot);
   const { session, historyTable } = snapshot;
-  const options = {
-    waitMs: lockWaitMs ?? defaultLockWaitMs,
-    signal: stop,
+  const lockOptions = {
+    waitMs: options.lockWaitMs ?? defaultLockWaitMs,
+    lockTimeoutMs: options.lockTimeoutMs ?? defaultLockTimeoutMs,
+    signal: options.stop,
     onWait: (wait: Omit<Extract<RunEvent, { type: 'lock-waiting' }>, 'type'>) =>
       report({ type: 'lock-waiting', ...wait }),
   };
-  return withLock(session.connection, lockKey(historyTable), options, async () =>
-    work(await refreshSnapshot(snapshot)),
+  return withLockedSession(session, lockKey(historyTable), lockOptions, (locked) =>
+    work({
+      locked,
+      onHistory: (inner) => onHistory(locked, snapshot, options, inner),
+    }),
+  );
+}
+
+function onHistory<T>(
+  locked: LockedSession,
+  snapshot: Snapshot,
+  options: RunOptions,
+  work: (current: Snapshot, transaction: DatabaseTransactionConnection) => Promise<T>,
+): Promise<T> {
+  const { session, historyTable } = snapshot;
+  return retryOnHistory(session, historyTable, options, locked.backendPid, () =>
+    locked.transaction(
+      async (transaction) => work(await refreshSnapshot(snapshot, transaction), transaction),
+      options.lockTimeoutMs ?? defaultLockTimeoutMs,
+    ),
   );
 }

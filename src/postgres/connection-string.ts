@@ -47,7 +47,7 @@ export function parseConnectionString(text: string): pg.ClientConfig {
 
 function invalid(reason: string): ConfigurationError {
   return new ConfigurationError(`The database URL cannot be used: ${reason}.`, {
-    hint: 'Set DB_URL to postgres://user:password@host:port/database; special characters in the password are percent-encoded (@ is %40).',
+    hint: 'It is written postgres://user:password@host:port/database; special characters in the password are percent-encoded (@ is %40).',
   });
 }
 

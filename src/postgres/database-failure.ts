@@ -1,5 +1,5 @@
 import { BackendTerminatedError, BackendTerminatedUnexpectedlyError } from 'slonik';
-import type { DatabaseFailure } from '../core/errors.ts';
+import { type DatabaseFailure, DatabaseRefusedError } from '../core/errors.ts';
 
 /** What PostgreSQL said, wherever in the chain of causes it stands; undefined when it said nothing. */
 export function findDatabaseFailure(error: unknown): DatabaseFailure | undefined {
@@ -30,6 +30,19 @@ export function findErrorCode(error: unknown): string | undefined {
 export function isSessionLoss(error: unknown): boolean {
   return causes(error).some(
     (cause) => cause instanceof BackendTerminatedError || cause instanceof BackendTerminatedUnexpectedlyError,
+  );
+}
+
+/** A privilege that the runner's own queries miss; what scripts miss is told as their failure. */
+export function describeDenial(error: unknown): DatabaseRefusedError | undefined {
+  const failure = findDatabaseFailure(error);
+  if (failure?.sqlState !== '42501') return undefined;
+  return new DatabaseRefusedError(
+    `The role of this connection may not keep the history: ${failure.message}.`,
+    {
+      hint: 'Grant it what is missing: all on the history table, and create on its schema for the first deploy. To bring an older table up to date it must own it.',
+      cause: error,
+    },
   );
 }
 

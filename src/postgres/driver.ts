@@ -8,6 +8,8 @@ import {
   type DriverTypeParser,
 } from 'slonik';
 
+import { watchSilence } from './silent-server.ts';
+
 type Parser = (value: string) => unknown;
 
 /** [type, array type] of the built-in types that slonik's presets parse. */
@@ -24,7 +26,11 @@ const builtInOids: Readonly<Record<string, readonly [number, number]>> = {
  * slonik's driver over node-postgres, with three differences from slonik's own: built-in types are not looked up
  * over a second connection, PostgreSQL's errors reach the caller with all their fields, and the client is shown.
  */
-export function createDriver(config: pg.ClientConfig, onClient: (client: pg.Client) => void): DriverFactory {
+export function createDriver(
+  config: pg.ClientConfig,
+  onClient: (client: pg.Client) => void,
+  keepaliveMs = 0,
+): DriverFactory {
   return createDriverFactory(async ({ driverConfiguration }) => ({
     createPoolClient: async ({ clientEventEmitter }) => {
       const parsers = new Map<number, Parser>();
@@ -43,7 +49,11 @@ export function createDriver(config: pg.ClientConfig, onClient: (client: pg.Clie
           await addParsers(client, parsers, driverConfiguration.typeParsers);
         },
         end: () => client.end(),
-        query: (text, values) => runQuery(client, text, values),
+        query: async (text, values) => {
+          const over = new AbortController();
+          if (keepaliveMs > 0) void watchSilence(client, keepaliveMs, over.signal);
+          return runQuery(client, text, values).finally(() => over.abort());
+        },
         stream: () => {
           throw new Error('Streams are not available to alterations; read the rows with any or many.');
         },
@@ -76,14 +86,16 @@ async function runQuery(client: pg.Client, text: string, values: unknown[] | und
 }
 
 /** slonik must know that a session is gone, or it would send a rollback after it. */
-function markTermination(error: unknown): Error {
+export function markTermination(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   if (error.message.includes('Connection terminated unexpectedly')) {
     return new BackendTerminatedUnexpectedlyError(error);
   }
   const code = 'code' in error ? String(error.code) : '';
   const gone = ['57P01', '57P02', '25P03', '25P04', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'];
-  return gone.includes(code) || error.message.includes('Connection terminated')
+  // After a fatal error the connection is closed; a pooler's say so with codes of their own.
+  const fatal = 'severity' in error && error.severity === 'FATAL';
+  return fatal || gone.includes(code) || error.message.includes('Connection terminated')
     ? new BackendTerminatedError(error)
     : error;
 }

@@ -56,6 +56,8 @@ const upgrades = [
     alter table ${identifierOf(table)}
       add column state text not null default 'applied' check (state in ('applied', 'started', 'reverting')),
       add column statement_digests text[]`,
+  (table: HistoryTable) => sql.unsafe`
+    alter table ${identifierOf(table)} add column statement_under_way text`,
 ];
 
 /** Version of the table that this runner writes. */
@@ -137,9 +139,17 @@ export async function recordApplied(
       version = excluded.version, name = excluded.name, checksum = excluded.checksum,
       applied_at = pg_catalog.clock_timestamp(), duration_ms = h.duration_ms + excluded.duration_ms, role = current_user,
       host = excluded.host, runner = excluded.runner, deploy_id = excluded.deploy_id,
-      state = 'applied', statement_digests = null
+      state = 'applied', statement_digests = null, statement_under_way = null
     where h.state = 'started'`);
   if (rowCount !== 1) throw appliedMeanwhile(record.id);
+}
+
+/** How far an alteration is that runs statement by statement. */
+export interface StatementJournal {
+  /** Digests of what is done. */
+  readonly done: readonly string[];
+  /** Digest of the statement that is about to run, where its effect was not there before. */
+  readonly underWay?: string;
 }
 
 /** Records how far an alteration is that runs statement by statement, before its next statement. */
@@ -148,16 +158,18 @@ export async function recordStarted(
   table: HistoryTable,
   record: AlterationRecord,
   origin: Origin,
-  statementDigests: readonly string[],
+  { done, underWay }: StatementJournal,
 ) {
-  const digests = sql.array([...statementDigests], 'text');
+  const digests = sql.array([...done], 'text');
   const { rowCount } = await connection.query(sql.unsafe`
     insert into ${identifierOf(table)} as h
-      ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state, statement_digests)
+      ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state,
+       statement_digests, statement_under_way)
     values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${Math.round(record.durationMs)},
-      ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started', ${digests})
+      ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started', ${digests}, ${underWay ?? null})
     on conflict ("timestamp") do update set
       checksum = excluded.checksum, statement_digests = excluded.statement_digests,
+      statement_under_way = excluded.statement_under_way,
       applied_at = pg_catalog.clock_timestamp(), deploy_id = excluded.deploy_id
     where h.state = 'started'`);
   if (rowCount !== 1) throw appliedMeanwhile(record.id);
@@ -182,11 +194,12 @@ export async function recordReverting(
   connection: Queryable,
   table: HistoryTable,
   id: string,
-  statementDigests: readonly string[],
+  { done, underWay }: StatementJournal,
 ) {
   const { rowCount } = await connection.query(sql.unsafe`
     update ${identifierOf(table)}
-    set state = 'reverting', statement_digests = ${sql.array([...statementDigests], 'text')}
+    set state = 'reverting', statement_digests = ${sql.array([...done], 'text')},
+      statement_under_way = ${underWay ?? null}
     where "timestamp" = ${id} and state in ('applied', 'reverting')`);
   if (rowCount !== 1) throw rowDisappeared(id);
 }
@@ -282,6 +295,7 @@ const rowSchema = z
     deploy_id: z.string(),
     state: z.enum(['applied', 'started', 'reverting']).default('applied'),
     statement_digests: z.array(z.string()).nullish(),
+    statement_under_way: z.string().nullish(),
   })
   .transform((row): HistoryRow => {
     const { seconds, suffix } = parseAlterationId(row.timestamp) ?? { seconds: 0, suffix: 0 };
@@ -300,6 +314,7 @@ const rowSchema = z
       runner: row.runner,
       deployId: row.deploy_id,
       statementDigests: row.statement_digests ?? [],
+      ...(row.statement_under_way ? { statementUnderWay: row.statement_under_way } : {}),
     };
   });
 
@@ -316,6 +331,9 @@ function parseRows(rows: readonly unknown[], table: HistoryTable): History {
     const parsed = rowSchema.safeParse(row);
     if (parsed.success) history.push(parsed.data);
     else problems.push({ message: describeRowProblem(row, parsed.error) });
+  }
+  for (const [id, { length }] of Map.groupBy(history, (row) => row.id)) {
+    if (length > 1) problems.push({ message: `Row "${id}": it is there ${length} times.` });
   }
   if (problems.length > 0) {
     throw new HistoryError(`The history "${table.schema}.${table.table}" has rows that make no sense.`, {

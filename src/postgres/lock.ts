@@ -4,7 +4,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { LockHeldError, type LockHolder, StoppedError } from '../core/errors.ts';
 import type { HistoryTable } from './history-table.ts';
-import { type Queryable, readDocument } from './query.ts';
+import { type Queryable, rawQuery, readDocument } from './query.ts';
 
 const pollMs = 100;
 const reportEveryMs = 5_000;
@@ -33,7 +33,7 @@ export async function withLock<T>(
   options: LockOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  await acquireLock(connection, key, options);
+  await pollLock(connection, key, options, async () => (await tryLock(connection, key)) || undefined);
   let result: T;
   try {
     result = await work();
@@ -47,37 +47,43 @@ export async function withLock<T>(
 
 /** Who holds the lock now; undefined when nobody does. */
 export async function readLockHolder(connection: Queryable, key: bigint): Promise<LockHolder | undefined> {
-  const query = sql.unsafe`
+  const query = rawQuery(`
     select (
       select pg_catalog.json_build_object('pid', l.pid, 'applicationName', coalesce(a.application_name, ''),
         'host', pg_catalog.host(a.client_addr), 'role', a.usename, 'since', a.backend_start)
       from pg_catalog.pg_locks as l left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
-      where ${isLock(key)}
+      where ${isLockSql(key)}
       limit 1
-    )::text as document`;
+    )::text as document`);
   return (await readDocument(connection, query, holderSchema.nullable())) ?? undefined;
 }
 
-/** Whether the session that asks holds the lock. */
-export function holdsLockQuery(key: bigint) {
-  return sql.fragment`
-    select exists (
-      select from pg_catalog.pg_locks as l where l.pid = pg_catalog.pg_backend_pid() and ${isLock(key)}
-    )`;
+/** Whether the session that asks holds the lock; without parameters. */
+export function holdsLockSql(key: bigint): string {
+  return `select exists (
+    select from pg_catalog.pg_locks as l where l.pid = pg_catalog.pg_backend_pid() and ${isLockSql(key)}
+  )`;
 }
 
-function isLock(key: bigint) {
-  return sql.fragment`
-    l.locktype = 'advisory' and l.granted and l.objsubid = 1
+function isLockSql(key: bigint): string {
+  return `l.locktype = 'advisory' and l.granted and l.objsubid = 1
     and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
-    and (l.classid::bigint << 32) | l.objid::bigint = ${key}::bigint`;
+    and (l.classid::bigint << 32) | l.objid::bigint = '${key}'::bigint`;
 }
 
-async function acquireLock(connection: Queryable, key: bigint, options: LockOptions): Promise<void> {
+/** Asks again and again, and tells of it, until the attempt gives something else than undefined. */
+export async function pollLock<T>(
+  connection: Queryable,
+  key: bigint,
+  options: LockOptions,
+  attempt: () => Promise<T | undefined>,
+): Promise<T> {
   const start = performance.now();
   let reportAtMs = 0;
   // Polls: a session blocked in pg_advisory_lock holds a snapshot, which `create index concurrently` would wait for.
-  while (!(await tryLock(connection, key))) {
+  for (;;) {
+    const outcome = await attempt();
+    if (outcome !== undefined) return outcome;
     const waitedMs = performance.now() - start;
     if (waitedMs >= options.waitMs) throw await lockHeld(connection, key, waitedMs);
     if (waitedMs >= reportAtMs) {
@@ -116,7 +122,7 @@ async function lockHeld(connection: Queryable, key: bigint, waitedMs: number): P
   return new LockHeldError(`Another instance is altering this database: ${who} holds the lock.`, {
     holder,
     waitedMs,
-    hint: 'Nothing was changed. Run it again when the other has finished, or wait longer with --lock-wait.',
+    hint: 'Run it again when the other has finished, or wait longer with --lock-wait.',
   });
 }
 

@@ -22,8 +22,12 @@ export async function readDocument<T>(
   query: QuerySqlToken,
   schema: ZodType<T>,
 ): Promise<T> {
-  const { rows } = await connection.query(query);
-  const row = z.record(z.string(), z.unknown()).parse(rows[0]);
+  return parseDocument((await connection.query(query)).rows, schema);
+}
+
+/** Parses the one row of such a query. */
+export function parseDocument<T>(rows: readonly unknown[] | undefined, schema: ZodType<T>): T {
+  const row = z.record(z.string(), z.unknown()).parse(rows?.[0]);
   const document = 'document' in row ? row['document'] : Object.values(row)[0]; // interceptors add and rename columns
   return schema.parse(typeof document === 'string' ? JSON.parse(document) : null);
 }

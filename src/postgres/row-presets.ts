@@ -1,5 +1,5 @@
 import { createTypeParserPreset, type Interceptor } from 'slonik';
-import type { RowOptions } from './session.ts';
+import type { RowOptions } from './connect.ts';
 
 /** Rows with camelCase field names, as slonik's field name transformation made them. */
 const camelCaseFieldNames: Interceptor = {

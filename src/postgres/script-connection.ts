@@ -39,6 +39,8 @@ export interface ScriptConnectionOptions {
   readonly splitStatements: (text: string) => Promise<readonly string[]>;
   /** Throws when a query may not be sent. */
   readonly checkQuery: (text: string) => void;
+  /** Sends each query that is not in a nested transaction, and may do something before and after. */
+  readonly send?: (text: string, send: () => Promise<unknown>) => Promise<unknown>;
   readonly onFailure: (error: unknown, query: FailedQuery) => void;
   /** Called with +1 when a query begins and -1 when it ends. */
   readonly onActivity: (change: 1 | -1) => void;
@@ -85,7 +87,7 @@ export function openScriptConnection<C extends Connection>(
       () =>
         inner.transaction(async (nested) => {
           requireOpen(); // it may be over since the savepoint was asked for
-          return runNested(nested, handler, options, nestedScripts);
+          return runNested(nested, handler, omitSend(options), nestedScripts);
         }, 0), // never run again by itself
     );
     nestings.add(nesting);
@@ -111,6 +113,10 @@ export function openScriptConnection<C extends Connection>(
       await last;
     },
   };
+}
+
+function omitSend({ send: _, ...options }: ScriptConnectionOptions): ScriptConnectionOptions {
+  return options;
 }
 
 async function runNested(
@@ -161,7 +167,8 @@ async function runToken(
       query: QuerySqlToken,
     ) => Promise<unknown>; // a union of overloads with one shape
     try {
-      result = await call.call(inner, rawQuery(single, values));
+      const send = () => call.call(inner, rawQuery(single, values));
+      result = await (options.send ? options.send(single, send) : send());
     } catch (error) {
       options.onFailure(error, { text: single, callSite });
       throw error;

@@ -1,16 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type pg from 'pg';
-import {
-  createPool,
-  createTypeParserPreset,
-  type DatabasePool,
-  type DatabasePoolConnection,
-  type DatabaseTransactionConnection,
-  type DriverTypeParser,
-  type Interceptor,
-  sql,
-} from 'slonik';
-import { z } from 'zod';
+import type { DatabasePool, DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
+import { renderDuration } from '../core/duration.ts';
 import {
   AlterationError,
   DatabaseRefusedError,
@@ -18,29 +9,48 @@ import {
   SessionLostError,
   StoppedError,
 } from '../core/errors.ts';
-import { parseConnectionString } from './connection-string.ts';
-import { findDatabaseFailure, findErrorCode, findMessage, isSessionLoss } from './database-failure.ts';
-import { createDriver } from './driver.ts';
+import {
+  addressOf,
+  createSessionPool,
+  type DatabaseSource,
+  describeConnectFailure,
+  longestConnectMs,
+  type RowOptions,
+  type Socket,
+  socketOf,
+} from './connect.ts';
+import { describeDenial, findErrorCode, findMessage, isSessionLoss } from './database-failure.ts';
 import { type HistoryTable, parseTableState, type TableState } from './history-table.ts';
-import { holdsLockQuery, lockKey } from './lock.ts';
-import { type Queryable, rawQuery, readDocument } from './query.ts';
+import type { Queryable } from './query.ts';
+import { resetRole, resetSession, type SessionRemains } from './reset-session.ts';
+import {
+  type Holding,
+  readSessionFacts,
+  readTableState,
+  type SessionFacts,
+  type SessionSettings,
+} from './session-facts.ts';
+import { pauseUnlessStopped, type Stage, type StopSignals, watchSignals } from './stop-signals.ts';
+import { waitAtMost } from './wait-at-most.ts';
 
-/** The database: a connection string, or the caller's own slonik pool. */
-export type DatabaseSource = string | DatabasePool;
+/** What stands between the runner and the server, as far as sessions go. */
+export type Pooler = 'transaction' | 'none';
 
-/** How rows come back to alteration scripts. */
-export interface RowOptions {
-  readonly interceptors?: readonly Interceptor[];
-  readonly typeParsers?: readonly DriverTypeParser[];
-}
-
-export interface SessionOptions {
-  /** When aborted by a StoppedError, the connection is cut at once and that error is thrown. */
-  readonly cutOn?: AbortSignal | undefined;
-  /** Shown in pg_stat_activity, cut to PostgreSQL's 63 bytes. */
-  readonly applicationName: string;
+export interface SessionOptions extends SessionSettings, StopSignals {
   readonly historyTable: HistoryTable;
   readonly rows?: RowOptions | undefined;
+  /** `auto`: found out. `none`: the server itself, or a pooler that keeps a session together. */
+  readonly pooler: Pooler | 'auto';
+  /** How long to try while the database is not reachable or not ready, in milliseconds. */
+  readonly connectWaitMs: number;
+  readonly onConnectWait?: (wait: ConnectWait) => void;
+}
+
+/** Told at the first pause of the wait for a database, then every few seconds. */
+export interface ConnectWait {
+  /** A sentence. */
+  readonly reason: string;
+  readonly waitedMs: number;
 }
 
 /** What the session is connected to. */
@@ -52,6 +62,7 @@ export interface DatabaseFacts {
   readonly role: string;
   /** Such as `18.4`. */
   readonly serverVersion: string;
+  readonly pooler: Pooler;
 }
 
 /** One database session: the lock, the history and the scripts share it. */
@@ -60,326 +71,247 @@ export interface Session {
   /** A transaction that is run once: slonik would run it again after a deadlock, side effects and all. */
   readonly transaction: <T>(work: (transaction: DatabaseTransactionConnection) => Promise<T>) => Promise<T>;
   readonly database: DatabaseFacts;
+  /** Of the server process; behind a pooler of the one that answered first. */
+  readonly backendPid: number;
   /** What the catalog said of the history table when the session began. */
   readonly tableState: TableState;
   /** Whether the role may write the history table, or create it where it belongs. */
   readonly mayKeepHistory: boolean;
+  /** Whether the role may look whether the lock is held. */
+  readonly mayReadLocks: boolean;
   readonly readOnly: boolean;
   /** Reads the state of the history table again: after a wait it may be another. */
-  readonly readTableState: () => Promise<TableState>;
-  /** Brings the role back to the session's beginning, within a transaction that may have changed it. */
-  readonly resetRole: (transaction: Queryable) => Promise<void>;
-  /**
-   * Brings settings, role, temporary objects and prepared statements back to the session's beginning.
-   * False when the runner's lock is gone: a script has released it.
-   */
-  readonly reset: () => Promise<boolean>;
+  readonly readTableState: (connection: Queryable) => Promise<TableState>;
+  /** Brings the role back to the session's beginning, within a transaction; tells what it was, if another. */
+  readonly resetRole: (transaction: Queryable) => Promise<readonly string[]>;
+  /** Brings everything that a script may leave in a session back to its beginning, save for our lock. */
+  readonly reset: () => Promise<SessionRemains>;
+  /** Another connection to the same database, for one query at a time; the caller ends it. */
+  readonly openSideConnection: () => Promise<SideConnection>;
   /** Aborted when the connection ends under us; never for a pool with a driver of its own. */
   readonly lost: AbortSignal;
   /** While nothing is asked of the database, lets the process end: a script that waits for nothing must not hang. */
   readonly holdProcess: (hold: boolean) => void;
 }
 
-const connectTimeoutMs = 10_000;
+/** A second connection, which may be used while the session is in a transaction. */
+export interface SideConnection extends Queryable {
+  readonly end: () => Promise<void>;
+}
 
-/** Connects, calls `work` with one session and disconnects. Whatever ends the connection is told apart by class. */
+const oldestVersion = 13;
+const reportEveryMs = 5_000;
+const goodByeMs = 2_000;
+
+/**
+ * Connects, calls `work` with one session and disconnects. While the database cannot be reached it tries again.
+ * Whatever ends the connection is told apart by class.
+ */
 export async function withSession<T>(
   source: DatabaseSource,
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
+  const start = performance.now();
+  let reportAtMs = 0;
+  for (let attempts = 1; ; attempts++) {
+    const leftMs = options.connectWaitMs - (performance.now() - start);
+    const connectTimeoutMs = Math.ceil(leftMs > 0 ? Math.min(longestConnectMs, leftMs) : longestConnectMs);
+    const outcome = await attemptSession(source, options, connectTimeoutMs, work);
+    if ('result' in outcome) return outcome.result;
+    const waitedMs = performance.now() - start;
+    const restMs = options.connectWaitMs - waitedMs;
+    if (restMs <= 0) throw attempts > 1 ? triedFor(waitedMs, outcome.unreachable) : outcome.unreachable;
+    if (waitedMs >= reportAtMs) {
+      options.onConnectWait?.({ reason: outcome.unreachable.message, waitedMs });
+      reportAtMs = waitedMs + reportEveryMs;
+    }
+    await pauseUnlessStopped(Math.min(100 * 1.5 ** attempts, 1_000, restMs), options);
+  }
+}
+
+function triedFor(waitedMs: number, { message, hint, cause }: DatabaseUnreachableError): Error {
+  const tried = `Tried for ${renderDuration(waitedMs)}.`;
+  return new DatabaseUnreachableError(message, { hint: `${tried} ${hint}`, cause });
+}
+
+type Attempt<T> = { readonly result: T } | { readonly unreachable: DatabaseUnreachableError };
+
+async function attemptSession<T>(
+  source: DatabaseSource,
+  options: SessionOptions,
+  connectTimeoutMs: number,
+  work: (session: Session) => Promise<T>,
+): Promise<Attempt<T>> {
   let client: pg.Client | undefined;
-  const pool = await createSessionPool(source, options, (created) => {
+  let stage: Stage = 'connecting';
+  const pool = await createSessionPool(source, { ...options, connectTimeoutMs }, (created) => {
     client = created;
   });
-  pool.on('error', () => undefined); // without a listener the process would die; the query under way tells
-  const cut = () => {
-    if (client && options.cutOn?.reason instanceof StoppedError) socketOf(client)?.destroy();
+  const interruption = watchSignals(options, {
+    client: () => client,
+    stage: () => stage,
+  });
+  const begin = (session: Session) => {
+    interruption.throwIfStopped();
+    stage = 'working';
+    return work(session);
   };
-  options.cutOn?.addEventListener('abort', cut);
   try {
-    return await onConnection(pool, () => client, options, work);
+    interruption.throwIfStopped();
+    const side = () => openSideConnection(source, options);
+    return { result: await onConnection(pool, () => client, side, options, begin) };
   } catch (error) {
-    throw options.cutOn?.reason instanceof StoppedError ? options.cutOn.reason : error;
+    if (!(error instanceof StoppedError)) interruption.throwIfStopped();
+    if (stage === 'connecting' && error instanceof DatabaseUnreachableError) return { unreachable: error };
+    throw error;
   } finally {
-    options.cutOn?.removeEventListener('abort', cut);
+    stage = 'over';
+    interruption.release();
     await pool.end();
   }
 }
 
-// slonik's defaults are made for web requests: they end statements and transactions, and run them again.
-const patience = {
-  statementTimeout: 'DISABLE_TIMEOUT',
-  idleInTransactionSessionTimeout: 'DISABLE_TIMEOUT',
-  idleTimeout: 'DISABLE_TIMEOUT',
-  maximumConnectionAge: 'DISABLE_TIMEOUT',
-  connectionRetryLimit: 0,
-  queryRetryLimit: 0,
-  transactionRetryLimit: 0,
-  maxPoolSize: 1,
-  minPoolSize: 0,
-  resetConnection: async () => undefined,
-} as const;
-
-/** A pool of one connection; for a pool of the caller's one of the same configuration, save for the patience. */
-async function createSessionPool(
-  source: DatabaseSource,
-  { applicationName, rows }: SessionOptions,
-  onClient: (client: pg.Client) => void,
-): Promise<DatabasePool> {
-  const given = typeof source === 'string' ? undefined : source.configuration;
-  if (given?.driverFactory) return createPool(given.connectionUri, { ...given, ...patience });
-  const { ssl, password } = given ?? {};
-  const config: pg.ClientConfig = {
-    ...parseConnectionString(typeof source === 'string' ? source : source.configuration.connectionUri),
-    ...(ssl ? { ssl } : {}),
-    ...(password === undefined ? {} : { password }),
-    application_name: applicationName,
-    connectionTimeoutMillis: connectTimeoutMs,
-  };
-  return createPool('postgres://', {
-    ...patience,
-    driverFactory: createDriver(config, onClient),
-    interceptors: [...(given?.interceptors ?? rows?.interceptors ?? [])],
-    typeParsers: [...(given?.typeParsers ?? rows?.typeParsers ?? createTypeParserPreset())],
+async function openSideConnection(source: DatabaseSource, options: SessionOptions): Promise<SideConnection> {
+  const { applicationName, keepaliveMs } = options;
+  const side = { applicationName: `${applicationName} (side)`, keepaliveMs };
+  let socket: Socket | undefined;
+  const pool = await createSessionPool(source, side, (client) => {
+    client.once('connect', () => {
+      socket = socketOf(client);
+    });
   });
+  // slonik refuses another connection's query where it believes itself in a transaction: this one is made elsewhere.
+  const elsewhere = AsyncLocalStorage.snapshot();
+  return {
+    query: async (token) => {
+      socket?.ref();
+      try {
+        return await elsewhere(() => pool.query(token));
+      } finally {
+        socket?.unref(); // idle, it must not keep a process that waits for nothing
+      }
+    },
+    end: () => pool.end(),
+  };
 }
 
 async function onConnection<T>(
   pool: DatabasePool,
   getClient: () => pg.Client | undefined,
+  openSide: Session['openSideConnection'],
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   let working: Promise<T> | undefined;
   try {
     return await pool.connect(async (connection) => {
-      working = openSession(connection, getClient(), options).then(work);
+      working = openSession(connection, getClient(), openSide, options).then(work);
       return working;
     });
   } catch (raised) {
     if (!working) throw describeConnectFailure(raised, addressOf(getClient()));
     // slonik rejects as soon as the connection reports an error; what the work says of it tells more.
-    const error = await Promise.race([
-      working.then(() => raised).catch((own: unknown) => own),
-      giveUp(raised),
-    ]);
+    const own = working.then(() => raised).catch((cause: unknown) => cause);
+    const error = (await waitAtMost(own, goodByeMs)) ?? raised;
     if (error instanceof AlterationError) throw error;
-    throw isSessionLoss(raised) ? sessionLost(error) : (describeDenial(error) ?? error);
+    throw isSessionLoss(raised) || isSessionLoss(error)
+      ? sessionLost(error)
+      : (describeDenial(error) ?? error);
   }
-}
-
-interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** Where a client connects to: node-postgres has filled in the defaults and the PG* variables. */
-function addressOf(client: pg.Client | undefined): Address | undefined {
-  return client && { host: client.host, port: client.port };
-}
-
-/** A privilege that the runner's own queries miss; what scripts miss is told as their failure. */
-export function describeDenial(error: unknown): DatabaseRefusedError | undefined {
-  const failure = findDatabaseFailure(error);
-  if (failure?.sqlState !== '42501') return undefined;
-  return new DatabaseRefusedError(
-    `The role of this connection may not keep the history: ${failure.message}.`,
-    {
-      hint: 'Grant it what is missing: all on the history table, and create on its schema for the first deploy.',
-      cause: error,
-    },
-  );
-}
-
-function giveUp<T>(value: T): Promise<T> {
-  return pause(2_000, value, { ref: false });
 }
 
 async function openSession(
   connection: DatabasePoolConnection,
   client: pg.Client | undefined,
+  openSide: Session['openSideConnection'],
   options: SessionOptions,
 ): Promise<Session> {
-  const facts = await readFacts(connection, options);
-  const lost = new AbortController();
-  client?.once('error', (error: Error) => lost.abort(error));
-  client?.once('end', () => lost.abort(new Error('the server closed the connection')));
-  const address = addressOf(client);
+  const lost = watchConnection(client);
+  const facts = await readFirstFacts(connection, client, options);
+  const database = describeDatabase(facts, client, options);
+  const { historyTable } = options;
   const socket = client ? socketOf(client) : undefined;
   return {
     connection,
     transaction: (work) => connection.transaction(work, 0),
-    database: {
-      ...(address ? { host: address.host, port: address.port } : {}),
-      database: facts.database,
-      role: facts.role,
-      serverVersion: facts.serverVersion,
-    },
+    database,
+    backendPid: facts.backendPid,
     tableState: parseTableState(facts.relation),
     mayKeepHistory: facts.relation ? facts.relation.writable : facts.mayCreateHistory,
+    mayReadLocks: facts.mayReadLocks,
     readOnly: facts.readOnly,
-    readTableState: () => readTableState(connection, options.historyTable),
-    resetRole: (transaction) => applySettings(transaction, facts.kept, ['reset session authorization']),
-    reset: async () => {
-      await applySettings(connection, facts.kept, client ? [resets.join('; ')] : resets);
-      return holdsLock(connection, options);
-    },
-    lost: lost.signal,
+    readTableState: (queryable) => readTableState(queryable, historyTable),
+    resetRole: (transaction) => resetRole(transaction, historyTable, facts),
+    reset: () => resetSession(connection, client, historyTable, facts),
+    openSideConnection: openSide,
+    lost,
     holdProcess: (hold) => (hold ? socket?.ref() : socket?.unref()),
   };
 }
 
-interface Socket {
-  ref(): unknown;
-  unref(): unknown;
-  destroy(): unknown;
+function watchConnection(client: pg.Client | undefined): AbortSignal {
+  const lost = new AbortController();
+  client?.once('error', (error: Error) => lost.abort(error));
+  client?.once('end', () => lost.abort(new Error('the server closed the connection')));
+  return lost.signal;
 }
 
-function socketOf(client: pg.Client): Socket | undefined {
-  const { connection } = client as unknown as { connection?: { stream?: Socket } }; // not in node-postgres's types
-  return connection?.stream;
-}
-
-const settingSchema = z.object({ name: z.string(), value: z.string() });
-type Setting = z.infer<typeof settingSchema>;
-
-const factsSchema = z.object({
-  database: z.string(),
-  role: z.string(),
-  serverVersion: z.string(),
-  readOnly: z.boolean(),
-  mayCreateHistory: z.boolean(),
-  relation: z.object({ kind: z.string(), comment: z.string().nullable(), writable: z.boolean() }).nullable(),
-  kept: z.array(settingSchema),
-});
-
-/** One round trip: tells what this is, and makes the session fit for long work. */
-async function readFacts(
+/** A server that goes away before it has said who it is was not ready. */
+async function readFirstFacts(
   connection: DatabasePoolConnection,
-  { historyTable, applicationName }: SessionOptions,
-) {
-  const { schema } = historyTable;
-  return readDocument(
-    connection,
-    sql.unsafe`
-      select pg_catalog.json_build_object(
-        'database', pg_catalog.current_database(),
-        'role', current_user,
-        'serverVersion', pg_catalog.current_setting('server_version'),
-        'readOnly', pg_catalog.current_setting('transaction_read_only') = 'on',
-        'mayCreateHistory', case
-          when pg_catalog.to_regnamespace(pg_catalog.quote_ident(${schema})) is null
-          then pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
-          else pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace(pg_catalog.quote_ident(${schema})), 'create')
-        end,
-        'relation', (${relationQuery(historyTable)}),
-        'kept', (${keptQuery}),
-        'settings', (${settingsQuery(applicationName)})
-      )::text as document`,
-    factsSchema,
-  );
+  client: pg.Client | undefined,
+  options: SessionOptions,
+): Promise<SessionFacts> {
+  try {
+    return await readSessionFacts(connection, options.historyTable, options, holdingOf(client, options));
+  } catch (error) {
+    const unready = isSessionLoss(error) || /^(?:08|57P0[123])/.test(findErrorCode(error) ?? '');
+    throw unready ? describeConnectFailure(error, addressOf(client)) : error;
+  }
 }
 
-function relationQuery({ schema, table }: HistoryTable) {
-  return sql.fragment`
-    select pg_catalog.json_build_object('kind', c.relkind,
-      'comment', pg_catalog.obj_description(c.oid, 'pg_class'),
-      'writable', pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'update')
-        and pg_catalog.has_table_privilege(c.oid, 'delete'))
-    from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = ${schema} and c.relname = ${table}`;
+function holdingOf(client: pg.Client | undefined, { pooler }: SessionOptions): Holding {
+  if (pooler !== 'auto') return pooler === 'none' ? 'always' : 'never';
+  const pid = client && announcedPid(client);
+  return pid === undefined ? 'always' : { whenBackendIs: pid };
 }
 
-/** Sets what this PostgreSQL knows of our settings, for the session; not every system can look for lost clients. */
-function settingsQuery(applicationName: string) {
-  return sql.fragment`
-    select pg_catalog.count(pg_catalog.set_config(s.name, s.value, false))
-    from (values ('application_name', ${applicationName}), ('statement_timeout', '0'),
-      ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('transaction_timeout', '0'),
-      ('client_connection_check_interval', '1s')) as s (name, value)
-    where s.name in (select name from pg_catalog.pg_settings)
-      and (s.name <> 'client_connection_check_interval' or pg_catalog.version() !~* 'windows|mingw|visual c|msvc|apple|darwin')`;
+/** The process that the server announced on connecting; a pooler announces one of its own making. */
+function announcedPid(client: pg.Client): number | undefined {
+  const { processID } = client as unknown as { processID?: number | null }; // not in node-postgres's types
+  return processID ?? undefined;
 }
 
-async function readTableState(connection: DatabasePoolConnection, table: HistoryTable): Promise<TableState> {
-  const query = sql.unsafe`select (select pg_catalog.json_build_object('relation', (${relationQuery(table)})))::text as document`;
-  const { relation } = await readDocument(connection, query, factsSchema.pick({ relation: true }));
-  return parseTableState(relation);
-}
-
-/** What the session has that is not its login's: an interceptor may have set it on connecting. */
-const keptQuery = sql.fragment`
-  select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', k.name, 'value', k.value)), '[]')
-  from (
-    select name, pg_catalog.current_setting(name) as value from pg_catalog.pg_settings
-    where source = 'session' and context in ('user', 'superuser') and name not like 'transaction%'
-    union all
-    select 'role', pg_catalog.current_setting('role') where pg_catalog.current_setting('role') <> 'none'
-  ) as k`;
-
-const resets = [
-  'reset session authorization', // the role too
-  'reset all',
-  'close all',
-  'unlisten *',
-  'deallocate all',
-  'discard temp',
-];
-
-/** Undoes what a script may have left in the session and sets again what it began with; our advisory lock stays. */
-async function applySettings(connection: Queryable, kept: readonly Setting[], statements: readonly string[]) {
-  // Our own driver sends several statements in one message; another may refuse that.
-  for (const text of statements) await connection.query(rawQuery(text));
-  if (kept.length === 0) return;
-  await connection.query(sql.unsafe`
-    select pg_catalog.count(pg_catalog.set_config(s.name, s.value, false))
-    from pg_catalog.jsonb_to_recordset(${JSON.stringify(kept)}::jsonb) as s (name text, value text)`);
-}
-
-/** Sets our settings again, and tells whether the lock is still ours. */
-async function holdsLock(
-  connection: Queryable,
-  { applicationName, historyTable }: SessionOptions,
-): Promise<boolean> {
-  const query = sql.unsafe`
-    select pg_catalog.json_build_object('settings', (${settingsQuery(applicationName)}),
-      'held', (${holdsLockQuery(lockKey(historyTable))}))::text as document`;
-  return (await readDocument(connection, query, z.object({ held: z.boolean() }))).held;
+function describeDatabase(
+  facts: SessionFacts,
+  client: pg.Client | undefined,
+  { pooler }: SessionOptions,
+): DatabaseFacts {
+  const { backendPid, database, role, serverVersion, serverVersionNumber } = facts;
+  const address = addressOf(client);
+  if (serverVersionNumber < oldestVersion * 10_000) {
+    const where = address ? ` at ${address.host}:${address.port}` : '';
+    throw new DatabaseRefusedError(
+      `The database${where} is PostgreSQL ${serverVersion}; ${oldestVersion} is the oldest that is supported.`,
+      { hint: 'Nothing was changed. Upgrade the server first.' },
+    );
+  }
+  const announced = client && announcedPid(client);
+  const found = announced === undefined || announced === backendPid ? 'none' : 'transaction';
+  return {
+    ...(address ?? {}),
+    database,
+    role,
+    serverVersion,
+    pooler: pooler === 'auto' ? found : pooler,
+  };
 }
 
 function sessionLost(error: unknown): SessionLostError {
-  return new SessionLostError(`The database session was lost: ${findMessage(error)}.`, {
-    hint: 'What was under way is rolled back by PostgreSQL. Run it again: it goes on from what is applied.',
-    cause: error,
-  });
-}
-
-const unreachableCodes =
-  /^(?:ECONN|EHOST|ENET|ENOTFOUND$|EAI_|ETIMEDOUT$|EPIPE$|ENOENT$|EACCES$|57P0[1-5]$|53300$|08)/;
-
-const reasons: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nothing listens there',
-  ENOTFOUND: 'the host name is not known',
-  EAI_AGAIN: 'the host name cannot be looked up',
-  ETIMEDOUT: 'it does not answer',
-};
-
-function describeConnectFailure(error: unknown, address: Address | undefined): unknown {
-  if (error instanceof AlterationError) return error;
-  const code = findErrorCode(error) ?? '';
-  const message = findMessage(error).replace(/\.$/, '');
-  const where = address ? `${address.host}:${address.port}` : 'the given pool';
-  const timedOut = /timeout|terminated/i.test(message);
-  if (unreachableCodes.test(code) || (code === '' && timedOut)) {
-    const reason = reasons[code] ? `${reasons[code]} (${code})` : message;
-    return new DatabaseUnreachableError(`The database at ${where} cannot be reached: ${reason}.`, {
-      hint: 'Nothing was changed. Is the server running, and are host and port right?',
-      cause: error,
-    });
-  }
-  return new DatabaseRefusedError(`The database at ${where} refuses the connection: ${message}.`, {
-    hint: 'Nothing was changed. Check user, password, database and TLS settings of the database URL.',
+  const reason = findMessage(error).replace(/\.$/, '');
+  return new SessionLostError(`The database session was lost: ${reason}.`, {
+    hint: 'A transaction under way is rolled back by PostgreSQL. Run it again: it goes on from what is applied.',
     cause: error,
   });
 }

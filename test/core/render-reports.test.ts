@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createPalette, type Palette } from '../../src/cli/palette.ts';
 import {
   renderBaseline,
+  renderBlocker,
   renderCheck,
   renderCreate,
   renderDatabase,
@@ -31,6 +32,7 @@ const database = {
   database: 'identity',
   role: 'deployer',
   serverVersion: '18.4 (Debian 18.4-1.pgdg13+1)',
+  pooler: 'none' as const,
 };
 const signingKeys = {
   id: '1684944764',
@@ -262,7 +264,7 @@ Lock         held by session 4711 ("alteration deploy latest" from 10.0.0.7,
     'of a new database',
     {
       ...status,
-      database: { database: 'identity', role: 'deployer', serverVersion: '18.4' },
+      database: { database: 'identity', role: 'deployer', serverVersion: '18.4', pooler: 'none' },
       history: { schema: 'ops', table: 'rows', exists: false },
       version: null,
       counts: { applied: 0, pending: 3, late: 0, missing: 0, edited: 0 },
@@ -501,6 +503,36 @@ describe('the holder of the lock', () => {
     [{ pid: 1, applicationName: 'psql' }, 'held by session 1 ("psql")'],
   ])('is told as far as it is known: %j', (holder, text) => {
     expect(renderHolder(holder)).toBe(text);
+  });
+});
+
+describe('who keeps an alteration waiting', () => {
+  it.each([
+    [
+      {
+        pid: 4711,
+        applicationName: 'web',
+        role: 'app',
+        state: 'idle in transaction',
+        transactionAgeMs: 31_000,
+        lockMode: 'AccessShareLock',
+        relation: 'public.users',
+        query: 'select * from users',
+      },
+      'session 4711 ("web" as app, idle in transaction for 31.0 s, AccessShareLock on public.users): select * from users',
+    ],
+    [{ pid: 1 }, 'session 1'],
+    [{ pid: 1, query: 'select 1' }, 'session 1: select 1'],
+    [{ pid: 1, applicationName: '', role: 'app' }, 'session 1 (as app)'],
+    [{ pid: 1, applicationName: 'psql' }, 'session 1 ("psql")'],
+    [{ pid: 1, state: 'active' }, 'session 1 (active)'],
+    [{ pid: 1, lockMode: 'ShareLock' }, 'session 1 (ShareLock)'],
+    [
+      { pid: 0, lockMode: 'RowExclusiveLock', relation: 'public.users' },
+      'a prepared transaction (RowExclusiveLock on public.users)',
+    ],
+  ])('is told as far as it is known: %j', (blocker, text) => {
+    expect(renderBlocker(blocker)).toBe(text);
   });
 });
 

@@ -8,7 +8,9 @@ import {
   AlterationHalfDoneError,
   ConfigurationError,
   FolderError,
+  HistoryBlockedError,
   LockHeldError,
+  OvertakenError,
   RollbackRefusedError,
   StoppedError,
   UnusableAlterationError,
@@ -120,6 +122,47 @@ const held = new LockHeldError('Another instance is altering this database.', {
   waitedMs: 300_000,
   hint: 'Wait for it, or raise --lock-wait.',
 });
+
+const blockers = [
+  {
+    pid: 4712,
+    applicationName: 'reports',
+    role: 'analyst',
+    state: 'idle in transaction',
+    transactionAgeMs: 31_000,
+    lockMode: 'AccessShareLock',
+    relation: 'public.roles',
+    query: 'select * from roles',
+  },
+  { pid: 0 },
+];
+
+const blocked = new AlterationFailedError(
+  `"${sqlFile}" did not get the locks that it needs in 3 attempts within 5.0 s: canceling statement due to lock timeout.`,
+  {
+    alteration: sqlFile,
+    phase: 'up',
+    place: { file: sqlFile, line: 2 },
+    database: { sqlState: '55P03', message: 'canceling statement due to lock timeout' },
+    blockers,
+    hint: 'It was rolled back.',
+  },
+);
+
+const historyBlocked = new HistoryBlockedError(
+  'The history table "public.alteration_history" was locked by others for 5.0 s: canceling statement due to lock timeout.',
+  { blockers, hint: 'Nothing was changed.' },
+);
+
+const historyBlockedByNobody = new HistoryBlockedError('The history table was locked by others.', {
+  blockers: [],
+  hint: 'Nothing was changed.',
+});
+
+const overtaken = new OvertakenError('Another instance has altered this database in the meantime.', {
+  hint: 'Run it again.',
+});
+overtaken.progress = { direction: 'up', done: [script], remaining: [sqlFile] };
 
 const refused = new RollbackRefusedError('The rollback to 1.0.0 cannot be done.', {
   problems: [
@@ -240,6 +283,47 @@ Nothing was applied before it; 1 alteration after it is not.`,
 Wait for it, or raise --lock-wait.`,
   ],
   [
+    'locks that others held for too long, and who they are',
+    blocked,
+    `✖ "1.1.0-1694510510-give-roles.up.sql" did not get the locks that it needs in 3 attempts within 5.0 s: canceling statement due to lock timeout.
+
+  at db/1.1.0-1694510510-give-roles.up.sql:2
+
+  Code    55P03
+
+  Blocked by
+    session 4712 ("reports" as analyst, idle in transaction for 31.0 s, AccessShareLock on public.roles): select * from roles
+    a prepared transaction
+
+It was rolled back.`,
+  ],
+  [
+    'a history table that others have locked, and who they are',
+    historyBlocked,
+    `✖ The history table "public.alteration_history" was locked by others for 5.0 s: canceling statement due to lock timeout.
+
+  Blocked by
+    session 4712 ("reports" as analyst, idle in transaction for 31.0 s, AccessShareLock on public.roles): select * from roles
+    a prepared transaction
+
+Nothing was changed.`,
+  ],
+  [
+    'a history table that others have locked, when nobody was seen',
+    historyBlockedByNobody,
+    `✖ The history table was locked by others.
+
+Nothing was changed.`,
+  ],
+  [
+    'that another instance has altered in between',
+    overtaken,
+    `✖ Another instance has altered this database in the meantime.
+
+Run it again.
+1 alteration before it is applied.`,
+  ],
+  [
     'all that stands in the way of a rollback',
     refused,
     `✖ The rollback to 1.0.0 cannot be done.
@@ -337,6 +421,9 @@ describe('the document of a failure', () => {
       held,
       { exitCode: 6, holder: { pid: 4711, applicationName: 'alteration deploy latest' } },
     ],
+    ['who holds the locks that were needed', blocked, { exitCode: 4, code: 'alteration-failed', blockers }],
+    ['who holds the history table', historyBlocked, { exitCode: 4, code: 'history-blocked', blockers }],
+    ['that it may be run again', overtaken, { exitCode: 6, code: 'overtaken', progress: { done: [script] } }],
     ['how far it came', stopped, { exitCode: 143, progress: { done: [script] } }],
   ])('has %s', (_, error, facts) => {
     expect(describeError(error, 'deploy').error).toMatchObject(facts);

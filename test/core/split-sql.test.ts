@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { ConcurrentWork } from '../../src/core/concurrent-work.ts';
 import { UnusableAlterationError } from '../../src/core/errors.ts';
+import { findConcurrentWork } from '../../src/folder/find-concurrent-work.ts';
 import { parseSqlScript, placeOf, type SqlScript, splitStatements } from '../../src/folder/split-sql.ts';
 import { listStatementRanges, summariseSql } from '../../src/folder/sql-text.ts';
 
@@ -197,17 +199,75 @@ describe('settings in comments', () => {
     expect((await parse(text)).mode).toBe('transaction');
   });
 
+  it.each([
+    ['-- alteration: lock-timeout=10s\nselect 1', { mode: 'transaction', lockTimeoutMs: 10_000 }],
+    ['--alteration:lock-timeout=1m30s', { mode: 'transaction', lockTimeoutMs: 90_000 }],
+    ['-- alteration: lock-timeout=0\nselect 1', { mode: 'transaction', lockTimeoutMs: 0 }],
+    [
+      '-- alteration: no-transaction lock-timeout=500ms\nvacuum',
+      { mode: 'no-transaction', lockTimeoutMs: 500 },
+    ],
+    [
+      '-- alteration:  lock-timeout=2s   no-transaction  \r\nvacuum',
+      { mode: 'no-transaction', lockTimeoutMs: 2_000 },
+    ],
+    [
+      '-- A title\n-- alteration: no-transaction\n\n/* why */ -- alteration: lock-timeout=5s\nvacuum',
+      { mode: 'no-transaction', lockTimeoutMs: 5_000 },
+    ],
+    [
+      '-- alteration: lock-timeout=5s\n-- alteration: lock-timeout=7s\nselect 1',
+      { mode: 'transaction', lockTimeoutMs: 7_000 },
+    ],
+  ])('set the lock timeout: %j', async (text, settings) => {
+    expect(await parse(text)).toMatchObject(settings);
+  });
+
+  it.each(['select 1', "select '-- alteration: lock-timeout=10s'", '-- lock-timeout=10s\nselect 1'])(
+    'leave the lock timeout to the run in %j',
+    async (text) => {
+      expect(await parse(text)).not.toHaveProperty('lockTimeoutMs');
+    },
+  );
+
+  it.each([
+    'lock-timeout',
+    'lock-timeout=',
+    'lock-timeout=10',
+    'lock-timeout=soon',
+    'lock-timeout=-1s',
+    'lock-timeout=1s=2s',
+  ])('are refused where "%s" is no duration', async (entry) => {
+    expect(await problemsOf(`-- alteration: no-transaction ${entry}\nvacuum`)).toEqual([
+      `1:1 "${entry}" means nothing after "-- alteration:"; it can say "no-transaction" and "lock-timeout=" with a duration such as 10s.`,
+    ]);
+  });
+
+  it('are refused where blanks stand around the equals sign', async () => {
+    expect(await problemsOf('-- alteration: lock-timeout = 10s\nselect 1')).toEqual(
+      ['lock-timeout', '=', '10s'].map((entry) => expect.stringContaining(`"${entry}" means nothing`)),
+    );
+  });
+
   it.each<[string, readonly string[]]>([
     [
       '-- alteration: no-transcation',
-      ['1:1 "no-transcation" means nothing after "-- alteration:"; it can say "no-transaction".'],
+      [
+        '1:1 "no-transcation" means nothing after "-- alteration:"; it can say "no-transaction" and "lock-timeout=" with a duration such as 10s.',
+      ],
     ],
     ['-- title\n  -- alteration: a b=1', ['2:3 "a" means', '2:3 "b=1" means']],
     ['-- alteration: no-transaction=yes', ['1:1 "no-transaction=yes" means nothing']],
     ['-- alteration: constructor', ['1:1 "constructor" means nothing']],
-    ['-- alteration:\nselect 1', ['1:1 Nothing follows "-- alteration:"; it can say "no-transaction".']],
+    [
+      '-- alteration:\nselect 1',
+      [
+        '1:1 Nothing follows "-- alteration:"; it can say "no-transaction" and "lock-timeout=" with a duration such as 10s.',
+      ],
+    ],
     ['select 1;\n-- alteration: no-transaction\n', ['2:1 A comment "-- alteration:" has no effect after']],
     ['select 1 -- alteration: no-transaction', ['1:10 A comment "-- alteration:" has no effect after']],
+    ['select 1;\n-- alteration: lock-timeout=1s\n', ['2:1 A comment "-- alteration:" has no effect after']],
   ])('are refused in %j', async (text, problems) => {
     expect(await problemsOf(text)).toEqual(problems.map((problem) => expect.stringContaining(problem)));
   });
@@ -372,7 +432,7 @@ describe('transactions', () => {
     ["create tablespace x location '/x'", 'create tablespace'],
     ['drop tablespace if exists x', 'drop tablespace'],
     ['alter system reset all', 'alter system'],
-    ['create index concurrently on t (a)', 'create index concurrently'],
+    ['create index concurrently i on t (a)', 'create index concurrently'],
     ['create unique index concurrently if not exists i on t (a)', 'create index concurrently'],
     ['drop index concurrently if exists i', 'drop index concurrently'],
     ['reindex table concurrently t', 'reindex concurrently'],
@@ -437,6 +497,82 @@ describe('transactions', () => {
       expect.stringMatching(/^3:1 .*"vacuum" /),
       expect.stringMatching(/^4:1 "copy … from stdin" /),
       expect.stringMatching(/^5:1 "commit" /),
+    ]);
+  });
+});
+
+describe('what is done concurrently', () => {
+  const t = { name: 't' };
+  const quoted = { schema: 'S.x', name: 'A"b' };
+
+  it.each<[string, ConcurrentWork]>([
+    ['create index concurrently I on T (a)', { kind: 'create-index', table: t, index: 'i' }],
+    [
+      'create unique index concurrently if not exists "I;" on only "S.x"."A""b" (a)',
+      { kind: 'create-index', table: quoted, index: 'I;' },
+    ],
+    [
+      `create index concurrently ${'i'.repeat(70)} on t (a)`,
+      { kind: 'create-index', table: t, index: 'i'.repeat(63) },
+    ],
+    ['drop index concurrently i', { kind: 'drop-index', indexes: [{ name: 'i' }] }],
+    [
+      'drop index concurrently if exists i, "S.x"."A""b", d.s.j cascade',
+      { kind: 'drop-index', indexes: [{ name: 'i' }, quoted, { schema: 's', name: 'j' }] },
+    ],
+    ['reindex index concurrently "S.x"."A""b"', { kind: 'reindex', scope: 'index', name: quoted }],
+    ['reindex (verbose, concurrently) table t', { kind: 'reindex', scope: 'table', name: t }],
+    ['reindex schema concurrently "S"', { kind: 'reindex', scope: 'schema', schema: 'S' }],
+    ['reindex database concurrently d', { kind: 'reindex', scope: 'database' }],
+    ['reindex (concurrently) database', { kind: 'reindex', scope: 'database' }],
+    [
+      'alter table if exists "S.x"."A""b" detach partition s.p concurrently',
+      { kind: 'detach-partition', table: quoted, partition: { schema: 's', name: 'p' } },
+    ],
+  ])('is told: %s', async (statement, work) => {
+    const { statements } = await parse(noTransaction + statement);
+
+    expect(statements.map(({ concurrentWork }) => concurrentWork)).toEqual([work]);
+    expect(await findConcurrentWork(`-- ü\n${statement};`)).toEqual(work);
+  });
+
+  it.each([
+    'create index concurrently_i on t (a)',
+    'create index "concurrently" on t (a) -- concurrently',
+    "select 'create index concurrently i on t (a)'",
+    'drop index i /* concurrently */',
+    'reindex (concurrently off) table t',
+    'refresh materialized view concurrently v',
+    'alter table t detach partition p finalize /* not concurrently */',
+    'do $$ begin drop index concurrently i; end $$',
+  ])('is nothing in: %s', async (statement) => {
+    const [only] = (await parse(statement)).statements;
+
+    expect(only).not.toHaveProperty('concurrentWork');
+    expect(await findConcurrentWork(statement)).toBeUndefined();
+  });
+
+  it.each([
+    'create index concurrently i on',
+    'create index concurrently i on t (a); create index concurrently j on t (a)',
+    'create index concurrently i on t (a) \0',
+    '-- concurrently',
+  ])('is not told of what is no single statement: %j', async (text) => {
+    expect(await findConcurrentWork(text)).toBeUndefined();
+  });
+
+  it('can be told of a query without a name for its index', async () => {
+    expect(await findConcurrentWork('create index concurrently on t (a)')).toEqual({
+      kind: 'create-index',
+      table: t,
+    });
+  });
+
+  it('needs a name for its index in a file, which may have to repeat it', async () => {
+    expect(
+      await problemsOf(`${noTransaction}create index on t (a);\ncreate index concurrently on t (a);`),
+    ).toEqual([
+      '3:1 "create index concurrently on t (a)" does not name the index: if it does not come to its end, PostgreSQL leaves an invalid index under a name that it chose itself, which a repetition could not find; give it a name.',
     ]);
   });
 });

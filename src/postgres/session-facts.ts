@@ -1,0 +1,181 @@
+// What the server tells of a new session, and what the session is set to, in one round trip.
+
+import pg from 'pg';
+import { type FragmentSqlToken, sql } from 'slonik';
+import { z } from 'zod';
+import { longestDurationMs } from '../core/duration.ts';
+import { type HistoryTable, parseTableState, type TableState } from './history-table.ts';
+import { holdsLockSql, lockKey } from './lock.ts';
+import { type Queryable, readDocument } from './query.ts';
+
+export const settingSchema = z.object({ name: z.string(), value: z.string() });
+
+/** A setting of the session, with its value as PostgreSQL shows it. */
+export type Setting = z.output<typeof settingSchema>;
+
+/** What a session of ours is set to. */
+export interface SessionSettings {
+  readonly applicationName: string;
+  /** PostgreSQL's lock_timeout in milliseconds; undefined leaves it. */
+  readonly lockTimeoutMs: number | undefined;
+  /** After this many milliseconds the server takes a client that no longer answers for lost; 0 leaves the server's own. */
+  readonly keepaliveMs: number;
+}
+
+/** Whether what is set on a session holds: not behind a transaction pooler. Told by the pid if need be. */
+export type Holding = 'always' | 'never' | { readonly whenBackendIs: number };
+
+const factsSchema = z.object({
+  backendPid: z.number(),
+  database: z.string(),
+  role: z.string(),
+  serverVersion: z.string(),
+  serverVersionNumber: z.number(),
+  readOnly: z.boolean(),
+  mayReadLocks: z.boolean(),
+  mayCreateHistory: z.boolean(),
+  relation: z.object({ kind: z.string(), comment: z.string().nullable(), writable: z.boolean() }).nullable(),
+  kept: z.array(settingSchema),
+  settings: z.array(settingSchema),
+});
+
+export type SessionFacts = z.output<typeof factsSchema>;
+
+/** Reads the facts, and makes the session fit for long work where that holds. */
+export async function readSessionFacts(
+  connection: Queryable,
+  historyTable: HistoryTable,
+  settings: SessionSettings,
+  holding: Holding,
+): Promise<SessionFacts> {
+  const schema = sql.fragment`pg_catalog.to_regnamespace(pg_catalog.quote_ident(${historyTable.schema}))`;
+  return readDocument(
+    connection,
+    sql.unsafe`
+      select pg_catalog.json_build_object(
+        'backendPid', pg_catalog.pg_backend_pid(),
+        'database', pg_catalog.current_database(),
+        'role', current_user,
+        'serverVersion', pg_catalog.current_setting('server_version'),
+        'serverVersionNumber', pg_catalog.current_setting('server_version_num')::int,
+        'readOnly', pg_catalog.current_setting('transaction_read_only') = 'on',
+        'mayReadLocks', pg_catalog.has_table_privilege('pg_catalog.pg_locks', 'select')
+          and pg_catalog.has_function_privilege('pg_catalog.pg_lock_status()', 'execute'),
+        'mayCreateHistory', case when ${schema} is null
+          then pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
+          else pg_catalog.has_schema_privilege(${schema}, 'create') end,
+        'relation', (${relationQuery(historyTable)}),
+        'kept', (${keptQuery}),
+        'settings', (${settingsQuery(ownSettings(settings), 'session', conditionOf(holding))})
+      )::text as document`,
+    factsSchema,
+  );
+}
+
+export async function readTableState(connection: Queryable, table: HistoryTable): Promise<TableState> {
+  const query = sql.unsafe`select (select pg_catalog.json_build_object('relation', (${relationQuery(table)})))::text as document`;
+  const { relation } = await readDocument(connection, query, factsSchema.pick({ relation: true }));
+  return parseTableState(relation);
+}
+
+function relationQuery({ schema, table }: HistoryTable): FragmentSqlToken {
+  return sql.fragment`
+    select pg_catalog.json_build_object('kind', c.relkind,
+      'comment', pg_catalog.obj_description(c.oid, 'pg_class'),
+      'writable', pg_catalog.has_table_privilege(c.oid, 'insert') and pg_catalog.has_table_privilege(c.oid, 'update')
+        and pg_catalog.has_table_privilege(c.oid, 'delete'))
+    from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = ${schema} and c.relname = ${table}`;
+}
+
+/** What the session has that is not its login's: an interceptor may have set it on connecting. */
+export const keptQuery = sql.fragment`
+  select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', k.name, 'value', k.value)), '[]')
+  from (
+    select name, pg_catalog.current_setting(name) as value from pg_catalog.pg_settings
+    where source = 'session' and context in ('user', 'superuser') and name not like 'transaction%'
+    union all
+    select 'role', pg_catalog.current_setting('role') where pg_catalog.current_setting('role') <> 'none'
+  ) as k`;
+
+const patience: readonly Setting[] = [
+  { name: 'statement_timeout', value: '0' },
+  { name: 'idle_in_transaction_session_timeout', value: '0' },
+  { name: 'transaction_timeout', value: '0' },
+  { name: 'client_connection_check_interval', value: '1s' },
+];
+
+function ownSettings({ applicationName, lockTimeoutMs, keepaliveMs }: SessionSettings): readonly Setting[] {
+  const seconds = (share: number) => String(Math.max(1, Math.round((keepaliveMs * share) / 1_000)));
+  return [
+    { name: 'application_name', value: applicationName },
+    ...patience,
+    { name: 'idle_session_timeout', value: '0' },
+    ...lockTimeoutSetting(lockTimeoutMs),
+    ...(keepaliveMs > 0
+      ? [
+          { name: 'tcp_keepalives_idle', value: seconds(0.2) },
+          { name: 'tcp_keepalives_interval', value: seconds(0.1) },
+          { name: 'tcp_keepalives_count', value: '3' },
+          { name: 'tcp_user_timeout', value: String(Math.ceil(keepaliveMs / 2)) },
+        ]
+      : []),
+  ];
+}
+
+function lockTimeoutSetting(lockTimeoutMs: number | undefined): readonly Setting[] {
+  return lockTimeoutMs === undefined ? [] : [{ name: 'lock_timeout', value: `${wholeMs(lockTimeoutMs)}ms` }];
+}
+
+/** As PostgreSQL counts them, in 31 bits; what is less than one would be none. */
+export function wholeMs(ms: number): number {
+  return Math.min(Math.ceil(ms), longestDurationMs);
+}
+
+/** What a transaction behind a pooler is set to, for its own time. */
+export function localSettings(lockTimeoutMs: number | undefined): readonly Setting[] {
+  return [...patience, ...lockTimeoutSetting(lockTimeoutMs)];
+}
+
+/** Sets what this PostgreSQL knows of the settings, and gives them as it shows them. */
+export function settingsQuery(
+  settings: readonly Setting[],
+  scope: 'session' | 'transaction',
+  condition: FragmentSqlToken = sql.fragment`true`,
+): FragmentSqlToken {
+  // Not every system can look for lost clients.
+  return sql.fragment`
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', s.name, 'value',
+      pg_catalog.set_config(s.name, s.value, ${scope === 'transaction'}))), '[]')
+    from pg_catalog.jsonb_to_recordset(${JSON.stringify(settings)}::jsonb) as s (name text, value text)
+    where s.name in (select name from pg_catalog.pg_settings) and ${condition}
+      and (s.name <> 'client_connection_check_interval' or pg_catalog.version() !~* 'windows|mingw|visual c|msvc|apple|darwin')`;
+}
+
+function conditionOf(holding: Holding): FragmentSqlToken {
+  if (holding === 'always') return sql.fragment`true`;
+  if (holding === 'never') return sql.fragment`false`;
+  return sql.fragment`pg_catalog.pg_backend_pid() = ${holding.whenBackendIs}`;
+}
+
+/** Ends what a script may have left in the session, save for advisory locks. */
+export const resets = [
+  'reset session authorization', // the role too
+  'reset all',
+  'close all',
+  'unlisten *',
+  'deallocate all',
+  'discard temp',
+] as const;
+
+/** Sets again what the session began with, and tells whether the lock is still held; without parameters. */
+export function restoreSql(settings: readonly Setting[], historyTable: HistoryTable): string {
+  return `
+    select pg_catalog.json_build_object(
+      'restored', (
+        select pg_catalog.count(pg_catalog.set_config(s.name, s.value, false))
+        from pg_catalog.jsonb_to_recordset(${pg.escapeLiteral(JSON.stringify(settings))}::jsonb) as s (name text, value text)
+      ),
+      'held', (${holdsLockSql(lockKey(historyTable))})
+    )::text as document`;
+}

@@ -1,0 +1,84 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type pg from 'pg';
+import { StoppedError } from '../core/errors.ts';
+import { sendCancelRequest } from './cancel-request.ts';
+import { socketOf } from './connect.ts';
+
+export interface StopSignals {
+  /** When aborted before the work begins, its reason is thrown at once. */
+  readonly stop?: AbortSignal | undefined;
+  /** When aborted, the statement under way is cancelled; by a StoppedError, that error is thrown. */
+  readonly abandon?: AbortSignal | undefined;
+}
+
+/** Pauses; a signal ends the pause, and its reason is thrown. */
+export async function pauseUnlessStopped(ms: number, { stop, abandon }: StopSignals): Promise<void> {
+  const signals = [stop, abandon].filter((signal) => signal !== undefined);
+  const signal = AbortSignal.any(signals);
+  await pause(ms, undefined, { signal }).catch(() => {
+    throw signal.reason;
+  });
+}
+
+/** How far a session is. */
+export type Stage = 'connecting' | 'working' | 'over';
+
+/** Ends what is under way when a signal says so: connecting at once, a statement by cancelling it. */
+export function watchSignals(
+  { stop, abandon }: StopSignals,
+  current: { readonly client: () => pg.Client | undefined; readonly stage: () => Stage },
+) {
+  let stopped: Error | undefined;
+  const over = new AbortController();
+  const onStop = () => {
+    if (current.stage() !== 'connecting') return;
+    stopped = reasonOf(stop);
+    destroySocket(current.client());
+  };
+  const onAbandon = () => {
+    const isStop = abandon?.reason instanceof StoppedError;
+    if (isStop) stopped = abandon.reason;
+    if (current.stage() === 'connecting') destroySocket(current.client());
+    // A fault of the script dooms its statement too; but only a stop may cost the session.
+    else void cancelStatement(current.client(), over.signal, isStop ? 'cut' : 'leave');
+  };
+  if (stop?.aborted) onStop();
+  if (abandon?.aborted) onAbandon();
+  stop?.addEventListener('abort', onStop);
+  abandon?.addEventListener('abort', onAbandon);
+  return {
+    throwIfStopped: () => {
+      if (stopped) throw stopped;
+    },
+    release: () => {
+      over.abort();
+      stop?.removeEventListener('abort', onStop);
+      abandon?.removeEventListener('abort', onAbandon);
+    },
+  };
+}
+
+function reasonOf(signal: AbortSignal | undefined): Error {
+  return signal?.reason instanceof Error ? signal.reason : new StoppedError('a request to stop');
+}
+
+function destroySocket(client: pg.Client | undefined): void {
+  if (client) socketOf(client)?.destroy();
+}
+
+const cancelEveryMs = 500;
+const cancelAttempts = 4;
+
+/** A statement that is cancelled is rolled back by its own session, which can then say good-bye. */
+async function cancelStatement(
+  client: pg.Client | undefined,
+  over: AbortSignal,
+  last: 'cut' | 'leave',
+): Promise<void> {
+  if (!client) return;
+  for (let attempt = 0; attempt < cancelAttempts && !over.aborted; attempt++) {
+    void sendCancelRequest(client); // what comes after the cancelled statement may need one too
+    await pause(cancelEveryMs, undefined, { signal: over }).catch(() => undefined);
+  }
+  if (last === 'cut' && !over.aborted) destroySocket(client);
+}
