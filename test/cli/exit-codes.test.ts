@@ -915,9 +915,7 @@ const upToSecond = { applied: ['1', '2'], tables: ['first', 'second'] } as const
 const interrupt = (signal: NodeJS.Signals) => async (sandbox: Sandbox, run: SandboxRun) => {
   await sessionIn(sandbox, 'pg_advisory_xact_lock(7)');
   run.kill(signal);
-  await waitUntil('the signal has arrived', async () =>
-    run.stderr().includes('Stopping at the next safe point'),
-  );
+  await waitUntil('the signal has arrived', async () => run.stderr().includes('Stopping.'));
   await openGate(sandbox);
 };
 
@@ -929,9 +927,7 @@ const interruptWait = (signal: NodeJS.Signals) => async (_: Sandbox, run: Sandbo
 const interruptTwice = (signal: NodeJS.Signals) => async (sandbox: Sandbox, run: SandboxRun) => {
   await sessionIn(sandbox, 'pg_advisory_xact_lock(7)');
   run.kill(signal);
-  await waitUntil('the signal has arrived', async () =>
-    run.stderr().includes('Stopping at the next safe point'),
-  );
+  await waitUntil('the signal has arrived', async () => run.stderr().includes('Stopping.'));
   run.kill(signal);
 };
 
@@ -957,7 +953,7 @@ const interruptQuery =
     });
     run.kill(signal);
     if (times === 2) {
-      await waitUntil('the signal has arrived', async () => run.stderr().includes('Stopping at'));
+      await waitUntil('the signal has arrived', async () => run.stderr().includes('Stopping.'));
       run.kill(signal);
     }
     await run.result;
@@ -1010,7 +1006,7 @@ for (const [exitCode, signal] of [
       behaviour: 'ends a wait of a check',
       args: ['check', '--wait', '10m'],
       meanwhile: async (_, run) => {
-        await waitUntil('it waits', async () => run.stderr().includes('Waiting:'));
+        await waitUntil('it waits', async () => run.stderr().includes('Waiting'));
         run.kill(signal);
       },
       says: [`Stopped by ${signal}`],

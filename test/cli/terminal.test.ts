@@ -96,7 +96,7 @@ describe.runIf(hasTerminals)('on a terminal', { concurrent: true }, () => {
     await run.shows('[2/2]');
     run.type(keys.interrupt);
     await run.shows(
-      /^Stopping at the next safe point; a second signal abandons the alteration\.\n. 1\.0\.0-1-slow/m,
+      /^Stopping\. An alteration under way has 10\.0 s to end; a second signal ends it at\nonce\.\n. 1\.0\.0-1-slow/m,
     );
     await gate.query('select pg_advisory_unlock(7)');
     expect(await run.exitCode).toBe(130);

@@ -60,6 +60,7 @@ describe('a row', () => {
       deploy_id: deployId,
       state: 'applied',
       statement_digests: null,
+      statement_under_way: null,
     };
     expect(rows).toEqual([
       {

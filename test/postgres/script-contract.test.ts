@@ -933,7 +933,7 @@ test('each alteration starts from the same session', async () => {
   const body = `
     await connection.query(sql.unsafe\`set search_path = elsewhere\`);
     await connection.query(sql.unsafe\`set role alteration_test_other\`);
-    await connection.query(sql.unsafe\`set statement_timeout = '1ms'\`);
+    await connection.query(sql.unsafe\`set statement_timeout = '1min'\`);
     await connection.query(sql.unsafe\`create temporary table scratch ()\`);
     await connection.query(sql.unsafe\`prepare kept as select 1\`);
     await connection.query(sql.unsafe\`select set_config('app.mode', 'odd', false)\`);`;
