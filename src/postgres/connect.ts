@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type pg from 'pg';
 import {
   createPool,
@@ -96,14 +97,9 @@ export function addressOf(client: pg.Client | undefined): Address | undefined {
   return client && { host: client.host, port: client.port };
 }
 
-export interface Socket {
-  ref(): unknown;
-  unref(): unknown;
-  destroy(): unknown;
-}
-
+/** The client's own, which node-postgres's types do not tell; with TLS the one above the other. */
 export function socketOf(client: pg.Client): Socket | undefined {
-  const { connection } = client as unknown as { connection?: { stream?: Socket } }; // not in node-postgres's types
+  const { connection } = client as unknown as { connection?: { stream?: Socket } };
   return connection?.stream;
 }
 

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Socket } from 'node:net';
 import type pg from 'pg';
 import type { DatabasePool, DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
 import { renderDuration } from '../core/duration.ts';
@@ -16,7 +17,6 @@ import {
   describeConnectFailure,
   longestConnectMs,
   type RowOptions,
-  type Socket,
   socketOf,
 } from './connect.ts';
 import { describeDenial, findErrorCode, findMessage, isSessionLoss } from './database-failure.ts';
