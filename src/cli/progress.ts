@@ -59,11 +59,12 @@ export async function createPrettyProgress(
   const keep = (line: string | undefined) => {
     if (line === undefined || quiet) return;
     live?.clear();
-    stream.write(`${fitted(line)}\n`);
+    stream.write(`${line}\n`);
   };
   return {
     onEvent: (event) => {
-      keep(renderEvent(event, palette));
+      const line = renderEvent(event, palette);
+      keep(line && sentences.has(event.type) ? fitted(line) : line);
       if (level === 'debug' && event.type === 'leaked') keep(renderLeak(event, palette));
       if (event.type === 'finished') live?.clear();
       const activity = renderActivity(event);
@@ -84,6 +85,9 @@ export async function createPrettyProgress(
 
 /** What is told also where there is no live line: why nothing goes on. */
 const waits: ReadonlySet<RunEvent['type']> = new Set(['connect-waiting', 'lock-waiting']);
+
+/** Events that are told in sentences, which may be broken between words; a file name may not. */
+const sentences: ReadonlySet<RunEvent['type']> = new Set(['blocked', 'retrying']);
 
 /** A terminal without a size says 0. */
 function widthOf({ columns }: OutputStream): number {

@@ -76,9 +76,12 @@ async function cancelStatement(
   last: 'cut' | 'leave',
 ): Promise<void> {
   if (!client) return;
+  const rest = () => pause(cancelEveryMs, undefined, { signal: over }).catch(() => undefined);
+  // After a fault the rollback is on its way where no statement is: cancelled, it would tell of that instead.
+  if (last === 'leave') await rest();
   for (let attempt = 0; attempt < cancelAttempts && !over.aborted; attempt++) {
     void sendCancelRequest(client); // what comes after the cancelled statement may need one too
-    await pause(cancelEveryMs, undefined, { signal: over }).catch(() => undefined);
+    await rest();
   }
   if (last === 'cut' && !over.aborted) destroySocket(client);
 }

@@ -407,7 +407,11 @@ describe.concurrent('a password never stands in any output:', () => {
     ['a folder that is missing', ['deploy', '--dir', url], {}],
     ['an env file', ['deploy'], { ALTERATION_ENV_FILE: url }],
     ['a config file', ['deploy', '--config', url], {}],
-    ['a database that is not there', ['deploy'], { DB_URL: `postgres://127.0.0.1:1/db?password=${secret}` }],
+    [
+      'a database that is not there',
+      ['deploy'],
+      { DB_URL: `postgres://127.0.0.1:1/db?password=${secret}`, ALTERATION_CONNECT_WAIT: '0' },
+    ],
     ['a URL of another kind', ['deploy'], { DB_URL: `mysql://u:${secret}@h/db` }],
     ['a URL that npm kept', ['deploy'], { ...npm, npm_config_db_url: url }],
     ['a URL that npm left', ['deploy', url], { ...npm, npm_config_db_url: 'true' }],
