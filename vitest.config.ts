@@ -9,6 +9,7 @@ const patience = { testTimeout: 120_000, hookTimeout: 120_000 };
 export default defineConfig({
   test: {
     silent: 'passed-only',
+    maxWorkers: '100%', // most of the time they wait for servers and processes
     ...(results ? { reporters: ['default', ['json', { outputFile: results }]] } : {}),
     projects: [
       { test: { name: 'core', include: ['test/core/**/*.test.ts'] } },
