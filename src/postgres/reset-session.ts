@@ -72,7 +72,6 @@ export async function resetRole(
 type Rows = readonly unknown[];
 
 /** One message where the client is ours; another driver may refuse several statements in one. */
-
 async function sendTogether(client: pg.Client, texts: readonly string[]): Promise<readonly Rows[]> {
   // Of several statements the answer is an array, which the types do not tell.
   const answers: unknown = await client.query(texts.join(';\n')).catch((error: unknown) => {
