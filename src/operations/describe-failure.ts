@@ -55,6 +55,11 @@ export function describeFailure(error: unknown, setting: FailureSetting): Altera
   const denial = setting.stage === 'record' ? describeDenial(error) : undefined;
   if (denial) return denial;
   const found = findDatabaseFailure(error);
+  const culprit = found?.sqlState === '57014' ? findCulprit(setting) : undefined;
+  if (culprit !== undefined) {
+    const { sql: _, ...elsewhere } = setting;
+    return describeFailure(culprit, elsewhere);
+  }
   if (setting.stage === 'record' && found && !isScriptsFault(found))
     return describeUnwritable(found, setting, error);
   const swallowed = findSwallowed(found, setting);
@@ -73,6 +78,11 @@ export function describeFailure(error: unknown, setting: FailureSetting): Altera
   if (setting.transaction === 'inside') return new AlterationFailedError(message, options);
   const { statements } = setting;
   return new AlterationHalfDoneError(message, statements ? { ...options, statements } : options);
+}
+
+/** Why the statement was cancelled: what a script left running has failed, its own or that of one before it. */
+function findCulprit({ abandon }: FailureSetting): unknown {
+  return abandon?.aborted && !(abandon.reason instanceof StoppedError) ? abandon.reason : undefined;
 }
 
 /** A transaction that the script has let fail, and locks or a stop that may come at any statement. */

@@ -124,7 +124,7 @@ async function recorded(
   context: RunContext,
   work: (transaction: DatabaseTransactionConnection, onQuery: (text: string) => void) => Promise<void>,
 ): Promise<void> {
-  const { session, locked, folder, historyTable, patience } = context;
+  const { session, locked, folder, historyTable, patience, abandon } = context;
   // Behind a pooler the role would be somebody else's next; a function may have changed it.
   let mayHaveChangedRole = session.database.pooler === 'transaction';
   const onQuery = (text: string) => {
@@ -146,6 +146,6 @@ async function recorded(
     if (leaks.length > 0) context.report({ type: 'leaked', alteration: step.loaded.alteration.file, leaks });
   } catch (error) {
     if (error instanceof TakenOver) throw error;
-    throw describeFailure(error, { ...setting(), stage, folder, session, historyTable });
+    throw describeFailure(error, { ...setting(), stage, folder, session, historyTable, abandon });
   }
 }

@@ -1060,6 +1060,18 @@ test('1: what a script left running fails when all is done: it is told, and what
   expect(await readDatabase(sandbox)).toEqual({ applied: ['1'], tables: ['half'] });
 });
 
+test('4: what a script left running fails while the next alteration runs: that error is told', async () => {
+  const sandbox = await createSandbox({
+    '1.0.0-1-a.ts': moduleText(`${half} setTimeout(() => { throw new Error('left behind'); }, 1_000);`),
+    '1.0.0-2-b.sql': 'select pg_sleep(60);',
+  });
+  const { exitCode, stderr } = await sandbox.run(['deploy']);
+  expect(exitCode).toBe(4);
+  expect(stderr).toContain('left behind');
+  expect(stderr).toContain('1.0.0-1-a.ts:');
+  expect(await readDatabase(sandbox)).toEqual({ applied: ['1'], tables: ['half'] });
+});
+
 describe.concurrent('0: a text is asked for', () => {
   test.for([
     [['--help'], 'Usage: alteration'],
