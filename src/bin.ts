@@ -1,9 +1,13 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs';
 import module from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 
 // The process itself: arguments, streams, signals and exit code. Everything else is told what it needs.
 
 const required = 24;
+const echoMs = 500;
+const parentMs = 200;
 const major = Number(process.versions.node.split('.')[0]);
 if (major < required) {
   process.stderr.write(`alteration needs Node ${required} or later; this is ${process.version}.\n`);
@@ -43,9 +47,11 @@ async function runProcess(): Promise<number> {
     terminal,
     stdout: result.output,
     stderr: process.stderr.isTTY ? process.stderr : outputOf(process.stderr),
+    terminationLog: '/dev/termination-log',
     stop: stop.signal,
     abandon: abandon.signal,
   };
+  spareMemory();
   const exitCode = await main(host);
   result.release();
   await Promise.all([flush(process.stdout), flush(process.stderr)]);
@@ -54,17 +60,58 @@ async function runProcess(): Promise<number> {
   process.exit(failure && exitCode === 0 ? await tellLateFailure(failure, host) : exitCode); // a script may have left timers or sockets behind
 }
 
+/** PostgreSQL's grammar is one huge function: V8 would take half a gigabyte to optimise it, and a container has less. */
+function spareMemory(): void {
+  for (const flag of ['--no-wasm-tier-up', '--no-wasm-dynamic-tiering']) setFlagsFromString(flag);
+}
+
 /** From the first moment on: as the first process of a container it would not be ended by a signal that nobody handles. */
 function catchSignals() {
   const early: NodeJS.Signals[] = [];
   let receive = (signal: NodeJS.Signals): unknown => early.push(signal);
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, (signal) => receive(signal));
+  const hear = process.env['npm_lifecycle_event'] ? hearThroughNpm : hearAll;
+  hear((signal) => receive(signal));
   return {
     deliver: (receiver: (signal: NodeJS.Signals) => void) => {
       receive = receiver;
       for (const signal of early) receiver(signal);
     },
   };
+}
+
+function hearAll(receive: (signal: NodeJS.Signals) => void): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, receive);
+}
+
+/**
+ * npm passes on what the terminal has sent to all: that is one signal. And where a shell stands between the two, it is
+ * the shell that npm's signal ends: then nobody is left who could stop this process, and it stops by itself.
+ */
+function hearThroughNpm(receive: (signal: NodeJS.Signals) => void): void {
+  let heardAt = Number.NEGATIVE_INFINITY;
+  hearAll((signal) => {
+    const isEcho = performance.now() - heardAt < echoMs;
+    heardAt = performance.now();
+    if (!isEcho) receive(signal);
+  });
+  const parent = process.ppid;
+  if (!isShellOfNpm(parent)) return;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    receive('SIGTERM');
+  }, parentMs).unref();
+}
+
+/** Told by its command line, which only Linux shows: a script that has sent this process to the background may end. */
+function isShellOfNpm(pid: number): boolean {
+  const script = process.env['npm_lifecycle_script'];
+  try {
+    const [, option, text] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return script !== undefined && option === '-c' && text?.startsWith(script) === true;
+  } catch {
+    return false;
+  }
 }
 
 /** What a script left running and that failed when nothing was waiting for it any more. */

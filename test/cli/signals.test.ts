@@ -650,34 +650,98 @@ describe.concurrent('a signal in a rollback', () => {
   });
 });
 
-test.runIf(hasTerminals)('Ctrl-C through npm is one signal: what is under way comes to its end', async () => {
+describe.concurrent('npm between the signal and the runner', () => {
   const { '1.0.0-2-stay.sql': slow = '' } = places[0]?.files ?? {};
-  const sandbox = await createSandbox({ ...first, '1.0.0-2-stay.sql': slow, ...third });
-  const scripts = { alteration: `node ${JSON.stringify(resolve('dist/bin.js'))}` };
-  await writeFile(join(sandbox.root, 'package.json'), JSON.stringify({ type: 'module', scripts }));
-  const child = spawn(
-    'script',
-    ['-qec', 'stty cols 80 rows 24; exec npm run --silent alteration deploy latest', '/dev/null'],
-    {
+  /** A shell that stays between them (dash), and one that gives its place to what it runs (bash, which often is `sh`). */
+  const shells = [
+    ['a shell', ''],
+    ['no shell', 'exec '],
+  ] as const;
+
+  async function startNpm(prefix: string, command: readonly [string, ...string[]]) {
+    const sandbox = await createSandbox({ ...first, '1.0.0-2-stay.sql': slow, ...third });
+    const scripts = { alteration: `${prefix}node ${JSON.stringify(resolve('dist/bin.js'))}` };
+    await writeFile(join(sandbox.root, 'package.json'), JSON.stringify({ type: 'module', scripts }));
+    const [program, ...args] = command;
+    const child = spawn(program, args, {
       cwd: sandbox.root,
-      env: { PATH: process.env['PATH'], HOME: sandbox.root, SHELL: '/bin/sh', DB_URL: sandbox.url },
-      stdio: ['pipe', 'pipe', 'ignore'],
-    },
-  );
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
+      env: {
+        PATH: process.env['PATH'],
+        HOME: sandbox.root,
+        SHELL: '/bin/sh',
+        DB_URL: sandbox.url,
+        ALTERATION_LOG_FORMAT: 'pretty',
+      },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+      });
+    }
+    const closed = once(child, 'close');
+    await sessionIn(await sandbox.connect(), 'reached', 'active');
+    return { sandbox, child, closed, output: () => output };
+  }
+
+  const npmRun = ['npm', 'run', '--silent', 'alteration', 'deploy', 'latest'] as const;
+  const onTerminal = [
+    'script',
+    '-qec',
+    `stty cols 80 rows 24; exec ${npmRun.join(' ')}`,
+    '/dev/null',
+  ] as const;
+
+  test.runIf(hasTerminals).for(shells)('makes Ctrl-C one signal, with %s in between', async ([, prefix]) => {
+    const { sandbox, child, closed, output } = await startNpm(prefix, onTerminal);
+    child.stdin.write('\u0003');
+    await waitUntil('the signal has arrived', async () => output().includes('Stopping'));
+    await pause(700); // npm has had its time to send one more
+    await openGate(sandbox);
+    await closed;
+    expect(output()).toContain('Stopped by SIGINT.');
+    await expectGone(sandbox);
+    expect(await readState(sandbox)).toEqual({ rows: ['1', '2'], effects: [1, 2] });
   });
-  const ended = once(child, 'close');
-  await sessionIn(await sandbox.connect(), 'reached', 'active');
-  child.stdin.write('\u0003');
-  await waitUntil('the signal has arrived', async () => output.includes('Stopping'));
-  await pause(700); // npm has had its time to send one more
-  await openGate(sandbox);
-  await ended;
-  expect(output).toContain('Stopped by SIGINT.');
-  await expectGone(sandbox);
-  expect(await readState(sandbox)).toEqual({ rows: ['1', '2'], effects: [1, 2] });
+
+  test.for(shells)('lets SIGTERM stop the runner, with %s in between', async ([, prefix]) => {
+    const { sandbox, child, closed, output } = await startNpm(prefix, npmRun);
+    child.kill('SIGTERM');
+    await waitUntil('the signal has arrived', async () => output().includes('Stopping'));
+    await openGate(sandbox);
+    await closed;
+    expect(output()).toContain('Stopped by SIGTERM.');
+    await expectGone(sandbox);
+    expect(await readState(sandbox)).toEqual({ rows: ['1', '2'], effects: [1, 2] });
+  });
+
+  test('lets a runner go on that a script of npm has sent to the background', async () => {
+    const sandbox = await createSandbox({ ...first, '1.0.0-2-stay.sql': slow, ...third });
+    await writeFile(
+      join(sandbox.root, 'package.json'),
+      JSON.stringify({ type: 'module', scripts: { detach: 'sh ./detach.sh' } }),
+    );
+    await writeFile(
+      join(sandbox.root, 'detach.sh'),
+      `node '${resolve('dist/bin.js')}' deploy > log 2>&1 &\n`,
+    );
+    const env = { PATH: process.env['PATH'], HOME: sandbox.root, DB_URL: sandbox.url };
+    await once(spawn('npm', ['run', 'detach'], { cwd: sandbox.root, env, stdio: 'ignore' }), 'close');
+    await sessionIn(await sandbox.connect(), 'reached', 'active');
+    await pause(700); // it would have noticed that its parent is gone
+    await openGate(sandbox);
+    await expectGone(sandbox);
+    expect(await readState(sandbox)).toEqual({ rows: ['1', '2', '3'], effects: [1, 2, 3] });
+  });
+
+  test('ends with its exit code where no shell is in between', async () => {
+    const { sandbox, child } = await startNpm('exec ', npmRun);
+    const exited = once(child, 'exit');
+    child.kill('SIGTERM');
+    await openGate(sandbox);
+    expect(await exited).toEqual([143, null]);
+  });
 });
 
 describe.concurrent('output that is longer than a pipe holds', () => {
