@@ -4,6 +4,7 @@ export type { State } from './core/state.ts';
 export type { AlterationScript } from './folder/alteration-script.ts';
 export { type BaselineOptions, baseline } from './operations/baseline.ts';
 export { type CheckOptions, check } from './operations/check.ts';
+export { type CheckFolderOptions, checkFolder } from './operations/check-folder.ts';
 export { type CreateOptions, create } from './operations/create.ts';
 export { type DeployOptions, deploy } from './operations/deploy.ts';
 export type { Logger, RunEvent } from './operations/events.ts';

@@ -14,7 +14,7 @@ export interface CommandDefinition {
   readonly examples: readonly (readonly [command: string, purpose: string])[];
 }
 
-const common = ['config', 'envFile', 'json', 'color'] as const;
+const common = ['config', 'envFile', 'output', 'json', 'color'] as const;
 const folder = ['dir'] as const;
 const database = [
   'dbUrl',
@@ -79,14 +79,15 @@ export const commandDefinitions = {
     examples: [['status', 'one screen']],
   },
   check: {
-    summary: 'tell by exit code whether the database is up to date',
+    summary: 'tell by exit code whether the database is up to date, or the folder sound',
     description:
-      'For pipelines and probes: exit code 0 when the database is up to date with the target, 3 when alterations are pending, 8 when an applied file was edited. Takes no lock and writes nothing.',
+      'For pipelines and probes: exit code 0 when the database is up to date with the target, 3 when alterations are pending, 8 when an applied file was edited. Takes no lock and writes nothing. With --ci it needs no database and checks the folder: names, new alterations that sort before older ones, released files that were edited, modules that do not load, SQL that does not parse; exit code 8 when there are problems.',
     argument: { ...target, need: 'optional', description: `${targetWords}; latest when left out` },
-    settings: [...database, 'strictOrder', 'wait', ...logs, ...common],
+    settings: [...database, 'strictOrder', 'wait', 'ci', ...logs, ...common],
     examples: [
       ['check', 'is it up to date?'],
       ['check 1.4.0 --wait 5m', 'wait until 1.4.0 is deployed'],
+      ['check --ci', 'are the files in order? for a pull request'],
     ],
   },
   create: {

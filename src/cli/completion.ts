@@ -23,6 +23,7 @@ const values: Partial<Readonly<Record<SettingName, Value>>> = {
   dir: 'folder',
   envFile: 'file',
   config: 'file',
+  output: settingDefinitions.output.schema.unwrap().options,
   logLevel: settingDefinitions.logLevel.schema.unwrap().options,
   logFormat: settingDefinitions.logFormat.schema.unwrap().options,
 };

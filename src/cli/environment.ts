@@ -58,7 +58,7 @@ export function refuseSwallowedOptions({ env, argv }: Host): void {
   if (!script) return;
   const swallowed = Object.entries(settingDefinitions).flatMap(([name, { flag }]) => {
     const [option = ''] = flag.split(' ');
-    const value = env[`npm_config_${option.slice(2).replaceAll('-', '_')}`];
+    const value = env[`npm_config_${option.slice(2).replaceAll('-', '_')}`] ?? readExpanded(env, name);
     const lost = value && value !== 'false' && !argv.some((argument) => argument.split('=')[0] === option);
     return lost && !npmOwn.has(name) ? [flag] : [];
   });
@@ -67,6 +67,11 @@ export function refuseSwallowedOptions({ env, argv }: Host): void {
   throw new UsageError(`npm kept ${options} for itself; nothing was done.`, {
     hint: `Put "--" before the options: npm run ${[script, ...listKept(argv, swallowed), '--', ...swallowed].join(' ')}`,
   });
+}
+
+/** npm takes `--ci` for the beginning of its own `--cidr`. */
+function readExpanded(env: Host['env'], name: string): string | undefined {
+  return name === 'ci' && env['npm_config_cidr'] === 'true' ? 'true' : undefined;
 }
 
 /** The arguments, unless npm has left the value of an option it kept among them: which one that is, nobody knows. */

@@ -11,6 +11,8 @@ export interface Host {
     | undefined;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
+  /** File that is to hold how it ended, where there is one: Kubernetes mounts it. It is never created. */
+  readonly terminationLog: string;
   /** Aborted by the first signal: stop at the next safe point. */
   readonly stop: AbortSignal;
   /** Aborted when the script under way cannot go on: it exited, threw outside its promise, or never settles. */

@@ -1,5 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { renderDuration } from '../core/duration.ts';
+import { inSections } from './ci/gitlab-sections.ts';
+import { chooseOutput, hostFor, type OutputKind, renderDocument } from './ci/output-kind.ts';
+import { withCommandsStopped } from './ci/stopped-commands.ts';
 import { type CommandDefinition, commandDefinitions } from './commands.ts';
+import { conclude } from './conclude.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { loadEnvFile, readEnvironment, readLibpqDatabase, refuseSwallowedOptions } from './environment.ts';
 import { exitCodes } from './exit-code.ts';
@@ -31,24 +36,35 @@ export async function main(host: Host): Promise<number> {
 
 async function runInvocation(command: Command, host: Host): Promise<number> {
   const { settings, file } = await readSettings(command, host);
-  const { json, color, dir: folder } = settings;
-  const logFormat = chooseLogFormat(settings.logFormat, host);
-  const progress = await createProgress(settings, logFormat, host);
-  const palette = choosePalette(color, host.env, host.stdout);
-  const { argument, name } = command;
+  const { json, color, dir } = settings;
+  // A completion script goes to a file as it is, in a pipeline too.
+  const isReported = definitionOf(command.name).settings.includes('output');
+  const output = isReported ? chooseOutput(settings.output, host.env) : 'plain';
+  const log = hostFor(output, host);
+  const logFormat = chooseLogFormat(settings.logFormat, output, host);
+  const progress = await createProgress(settings, logFormat, output, host);
+  const palette = choosePalette(color, host.env, log.stdout);
+  const { argument, given, name } = command;
   host.stop.addEventListener('abort', () => progress.onNotice(stoppingNotice(name, settings)));
   try {
-    const outcome = await runCommand(name, { host, settings, rows: file.rows, argument, progress, palette });
+    const outcome = await runCommand(name, {
+      host: log,
+      settings,
+      rows: file.rows,
+      argument,
+      given,
+      progress,
+      palette,
+    });
     progress.end();
-    host.stdout.write(
-      json && outcome.report
-        ? `${JSON.stringify(outcome.report, null, 2)}\n`
-        : `${showOutcome(outcome, host)}\n`,
-    );
-    return outcome.exitCode;
+    const { report: document, text, exitCode } = outcome;
+    if (json && document) host.stdout.write(`${renderDocument(document, output)}\n`);
+    else log.stdout.write(`${showOutcome(outcome, log)}\n`);
+    if (document) await conclude({ command: name, exitCode, document, text }, host, { output, dir });
+    return exitCode;
   } catch (error) {
     progress.end();
-    return tellFailure(error, host, { command: name, json, logFormat, folder, color });
+    return tellFailure(error, host, { command: name, json, logFormat, output, folder: dir, color });
   }
 }
 
@@ -95,12 +111,20 @@ function definitionOf(name: Command['name']): CommandDefinition {
   return commandDefinitions[name];
 }
 
-function createProgress(
+async function createProgress(
   { logLevel, color }: Settings,
   logFormat: LogFormat,
-  { env, stderr }: Host,
+  output: OutputKind,
+  host: Host,
 ): Promise<Progress> {
-  return logFormat === 'json'
-    ? createLogProgress(stderr, logLevel)
-    : createPrettyProgress(stderr, choosePalette(color, env, stderr), logLevel);
+  const { env, stderr } = hostFor(output, host);
+  const progress =
+    logFormat === 'json'
+      ? await createLogProgress(stderr, logLevel)
+      : await createPrettyProgress(stderr, choosePalette(color, env, stderr), logLevel);
+  if (output === 'github') return withCommandsStopped(progress, host.stderr, randomUUID());
+  const isTold = logFormat === 'pretty' && (logLevel === 'debug' || logLevel === 'info');
+  return output === 'gitlab' && isTold
+    ? inSections(progress, stderr, `alteration_${randomUUID()}`)
+    : progress;
 }

@@ -258,7 +258,8 @@ function renderLastDeploy({ at, applied, role, host }: NonNullable<StatusReport[
   return `${renderMoment(at)}, ${countOf(applied)} by ${role} from ${host}`;
 }
 
-function summariseStates(alterations: readonly Listed[], version: string | null): string {
+/** `3 applied, 1 pending; the database is at 1.4.0.` */
+export function summariseStates(alterations: readonly Listed[], version: string | null): string {
   const states = ['applied', 'pending', 'late', 'missing', 'edited'] as const;
   const counts = states.flatMap((state) => {
     const count = alterations.filter((one) => one.state === state).length;
@@ -278,8 +279,12 @@ function renderMoment(iso: string): string {
   return `${iso.slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-function atVersion(version: string | null): string {
+export function atVersion(version: string | null): string {
   return version === null ? 'at no version' : `at ${version}`;
+}
+
+export function isOrAre(count: number): string {
+  return count === 1 ? 'is' : 'are';
 }
 
 function capitalise(text: string): string {

@@ -13,7 +13,7 @@ import { excerptAt, placeAt } from '../folder/excerpt.ts';
 import { type ErrorReport, reportVersion } from '../operations/reports.ts';
 import { exitCodeOf } from './exit-code.ts';
 import type { Palette } from './palette.ts';
-import { countOf, renderBlocker } from './render-reports.ts';
+import { countOf, isOrAre, renderBlocker } from './render-reports.ts';
 
 /** The document that stands on stdout for a failure. */
 export function describeError(error: unknown, command: string | null): ErrorReport {
@@ -147,10 +147,6 @@ function renderProgress(error: AlterationError): string {
       ? `${countOf(done.length)} before it ${isOrAre(done.length)} ${verb}`
       : `Nothing was ${verb} before it`;
   return `${before}${after > 0 ? `; ${countOf(after)} after it ${isOrAre(after)} not` : ''}.`;
-}
-
-function isOrAre(count: number): string {
-  return count === 1 ? 'is' : 'are';
 }
 
 function indent(text: string): string {

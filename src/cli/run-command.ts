@@ -3,8 +3,10 @@ import { ConfigurationError, UsageError } from '../core/errors.ts';
 import type { CommandContext } from './command-context.ts';
 import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
 import { renderCompletion } from './completion.ts';
+import type { Report } from './ending.ts';
 import { exitCodes } from './exit-code.ts';
 import { confirmRollback, selectTarget } from './prompts.ts';
+import { renderFolderCheck } from './render-folder-check.ts';
 import {
   renderBaseline,
   renderCheck,
@@ -15,11 +17,12 @@ import {
   renderRollback,
   renderStatus,
 } from './render-reports.ts';
+import type { SettingName } from './settings.ts';
 import { checkTargetArgument } from './target-argument.ts';
 
 /** What a command ends with: a document for --json, the same as text, and the exit code. */
 export interface Outcome {
-  readonly report?: object;
+  readonly report?: Report;
   readonly text: string;
   readonly exitCode: number;
 }
@@ -69,24 +72,7 @@ const runs: Readonly<Record<CommandName, Run>> = {
       const report = await status(databaseOptions(context, database));
       return done(report, renderStatus(report, context.palette));
     }),
-  check: (context) =>
-    withDatabase(context, async (database) => {
-      const { check } = await import('../operations/check.ts');
-      const { strictOrder, wait } = context.settings;
-      const report = await check({
-        ...databaseOptions(context, database),
-        target: context.argument ?? 'latest',
-        strictOrder,
-        waitMs: wait,
-        onWait: ({ reason }) => context.progress.onActivity(`Waiting: ${reason}`),
-      });
-      const exitCode = {
-        'up-to-date': exitCodes.done,
-        pending: exitCodes.pending,
-        integrity: exitCodes.integrity,
-      };
-      return { report, text: renderCheck(report, context.palette), exitCode: exitCode[report.result] };
-    }),
+  check: (context) => (context.settings.ci ? checkFiles(context) : checkDatabase(context)),
   create: async (context) => {
     const { create } = await import('../operations/create.ts');
     const { sql, sqlPair, dir } = context.settings;
@@ -125,7 +111,60 @@ export async function runCommand(name: CommandName, context: CommandContext): Pr
   return runs[name](context);
 }
 
-function done(report: object, text: string): Outcome {
+function checkDatabase(context: CommandContext): Promise<Outcome> {
+  return withDatabase(context, async (database) => {
+    const { check } = await import('../operations/check.ts');
+    const { strictOrder, wait } = context.settings;
+    const report = await check({
+      ...databaseOptions(context, database),
+      target: context.argument ?? 'latest',
+      strictOrder,
+      waitMs: wait,
+      onWait: ({ reason }) => context.progress.onActivity(`Waiting: ${reason}`),
+    });
+    const exitCode = {
+      'up-to-date': exitCodes.done,
+      pending: exitCodes.pending,
+      integrity: exitCodes.integrity,
+    };
+    return { report, text: renderCheck(report, context.palette), exitCode: exitCode[report.result] };
+  });
+}
+
+/** The check that needs no database. */
+async function checkFiles(context: CommandContext): Promise<Outcome> {
+  refuseDatabaseFlags(context);
+  const { checkFolder } = await import('../operations/check-folder.ts');
+  const { host, palette, settings } = context;
+  const { env, stop, abandon } = host;
+  const report = await checkFolder({ folder: folderOf(context), env, stop, abandon });
+  const exitCode = report.result === 'passed' ? exitCodes.done : exitCodes.integrity;
+  return { report, text: renderFolderCheck(report, settings.dir, palette), exitCode };
+}
+
+/** What only a check of a database heeds would be ignored in silence. Throws a UsageError. */
+function refuseDatabaseFlags({ argument, given }: CommandContext): void {
+  const flags = databaseFlags.flatMap((name) => given.get(name)?.source ?? []);
+  const useless = [...flags, ...(argument === undefined ? [] : ['a target'])];
+  if (useless.length === 0) return;
+  const last = useless.at(-1) ?? '';
+  const list = useless.length === 1 ? last : `${useless.slice(0, -1).join(', ')} and ${last}`;
+  throw new UsageError(`--ci checks the files alone and asks no database; it goes without ${list}.`);
+}
+
+const databaseFlags: readonly SettingName[] = [
+  'dbUrl',
+  'directUrl',
+  'historySchema',
+  'historyTable',
+  'connectWait',
+  'pooler',
+  'keepalive',
+  'strictOrder',
+  'wait',
+];
+
+function done(report: Report, text: string): Outcome {
   return { report, text, exitCode: exitCodes.done };
 }
 

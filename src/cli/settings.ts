@@ -206,6 +206,12 @@ export const settingDefinitions = {
     inConfigFile: false,
     schema: durationSchema.default(0),
   },
+  ci: {
+    flag: '--ci',
+    description: 'check the files alone, without a database: names, order, released files, modules, SQL',
+    inConfigFile: false,
+    schema: switchSchema,
+  },
   sql: { flag: '--sql', description: 'write a .sql file', inConfigFile: false, schema: switchSchema },
   sqlPair: {
     flag: '--sql-pair',
@@ -225,6 +231,13 @@ export const settingDefinitions = {
     inConfigFile: false,
     schema: switchSchema,
   },
+  output: {
+    flag: '--output <kind>',
+    description: 'for whom the log is: github, gitlab, plain, or auto (what the environment tells)',
+    inConfigFile: true,
+    schema: choiceSchema(['auto', 'plain', 'github', 'gitlab']).default('auto'),
+    shownDefault: 'auto',
+  },
   logLevel: {
     flag: '--log-level <level>',
     description: 'debug, info, warn, error or silent',
@@ -234,7 +247,7 @@ export const settingDefinitions = {
   },
   logFormat: {
     flag: '--log-format <format>',
-    description: 'pretty or json; pretty on a terminal, json elsewhere',
+    description: 'pretty or json; pretty on a terminal and in the log of GitHub or GitLab, json elsewhere',
     inConfigFile: true,
     schema: choiceSchema(['pretty', 'json']).optional(),
   },

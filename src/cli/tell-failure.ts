@@ -1,11 +1,13 @@
 import { AlterationError, UsageError } from '../core/errors.ts';
+import { chooseOutput, hostFor, type OutputKind, renderDocument } from './ci/output-kind.ts';
+import { conclude } from './conclude.ts';
 import { exitCodeOf, exitCodes } from './exit-code.ts';
 import { hidePasswords, hidePasswordsIn } from './hide-passwords.ts';
 import type { Host } from './host.ts';
-import { choosePalette } from './palette.ts';
+import { choosePalette, createPalette } from './palette.ts';
 import { createLogger } from './progress.ts';
 import { describeError, renderError } from './report-error.ts';
-import { settingDefinitions } from './settings.ts';
+import { type Settings, settingDefinitions, variablesOf } from './settings.ts';
 import { wrapText } from './wrap-text.ts';
 
 export type LogFormat = 'pretty' | 'json';
@@ -17,6 +19,7 @@ export interface Telling {
   /** Whether stdout is to hold a document. */
   readonly json: boolean;
   readonly logFormat: LogFormat;
+  readonly output: OutputKind;
   /** As the user names it: places in it are shown with it. */
   readonly folder: string;
   readonly color: boolean | undefined;
@@ -24,46 +27,71 @@ export interface Telling {
 
 /** Tells a failure: on stderr in words or as a log line, on stdout as a document where one was asked for. Returns the exit code. */
 export async function tellFailure(error: unknown, host: Host, telling: Telling): Promise<number> {
-  const { command, json, logFormat } = telling;
+  const { command, json, logFormat, output, folder } = telling;
+  const log = hostFor(output, host);
   const shown = error instanceof UsageError && !json ? withHelpHint(error, command) : error;
-  if (logFormat === 'json') await logFailure(shown, host, command);
-  else writeFailure(shown, host, telling);
-  if (json) {
-    const document = hidePasswordsIn(describeError(error, command));
-    host.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
-  }
-  return exitCodeOf(error);
+  if (logFormat === 'json') await logFailure(shown, log, command);
+  else writeFailure(shown, log, telling);
+  const document = hidePasswordsIn(describeError(error, command));
+  if (json) host.stdout.write(`${renderDocument(document, output)}\n`);
+  const exitCode = exitCodeOf(error);
+  const text = renderError(shown, folder, createPalette('off'));
+  await conclude({ command, exitCode, document, text }, host, { output, dir: folder });
+  return exitCode;
 }
 
 /** Tells, on stderr alone, what failed when the command was done: its result stands. Returns the exit code. */
 export async function tellLateFailure({ message, stack }: Error, host: Host): Promise<number> {
-  const { logFormat } = guessTelling(host);
+  const { logFormat, output, folder } = guessTelling(host);
+  const log = hostFor(output, host);
   const text = `What was asked for is done; after that: ${message}`;
-  if (logFormat === 'json') await logFailure(Object.assign(new Error(text), { stack }), host, null);
-  else host.stderr.write(`✖ ${hidePasswords(text)}\n`);
+  const failure = Object.assign(new Error(text), { stack });
+  if (logFormat === 'json') await logFailure(failure, log, null);
+  else log.stderr.write(`✖ ${hidePasswords(text)}\n`);
+  const document = describeError(failure, null);
+  await conclude({ command: null, exitCode: exitCodes.defect, document, text }, host, {
+    output,
+    dir: folder,
+  });
   return exitCodes.defect;
 }
 
-/** The log format that was asked for, or that suits stderr. */
-export function chooseLogFormat(asked: LogFormat | undefined, { stderr }: Host): LogFormat {
-  return asked ?? (stderr.isTTY ? 'pretty' : 'json');
+/** The log format that was asked for, or that suits who reads stderr. */
+export function chooseLogFormat(
+  asked: LogFormat | undefined,
+  output: OutputKind,
+  { stderr }: Host,
+): LogFormat {
+  return asked ?? (stderr.isTTY || output !== 'plain' ? 'pretty' : 'json');
 }
 
 /** How to tell a failure of a command line whose settings cannot be read: as far as can be seen without them. */
 export function guessTelling(host: Host): Omit<Telling, 'command'> {
   const { argv, env } = host;
-  const { flag } = settingDefinitions.logFormat;
-  const [option = ''] = flag.split(' ');
-  const index = argv.findLastIndex((argument) => argument.split('=')[0] === option);
-  const given = index === -1 ? env['ALTERATION_LOG_FORMAT'] : (argv[index]?.split('=')[1] ?? argv[index + 1]);
+  const output = chooseOutput(guessChoice('output', host) ?? 'auto', env);
   return {
     json:
       argv.includes(settingDefinitions.json.flag) ||
       /^(?:1|true|yes|on)$/i.test(env['ALTERATION_JSON'] ?? ''),
-    logFormat: chooseLogFormat(given === 'pretty' || given === 'json' ? given : undefined, host),
+    output,
+    logFormat: chooseLogFormat(guessChoice('logFormat', host), output, host),
     folder: settingDefinitions.dir.shownDefault,
     color: undefined,
   };
+}
+
+/** The word that was chosen for a setting, when it is one. */
+function guessChoice<N extends 'logFormat' | 'output'>(
+  name: N,
+  { argv, env }: Host,
+): Settings[N] | undefined {
+  const { flag, schema } = settingDefinitions[name];
+  const [option = ''] = flag.split(' ');
+  const index = argv.findLastIndex((argument) => argument.split('=')[0] === option);
+  const [variable = ''] = variablesOf(name);
+  const given = index === -1 ? env[variable] : (argv[index]?.split('=')[1] ?? argv[index + 1]);
+  const parsed = schema.safeParse(given);
+  return parsed.success ? (parsed.data as Settings[N]) : undefined; // of that setting's own schema
 }
 
 function writeFailure(error: unknown, { env, stderr }: Host, { folder, color }: Telling): void {

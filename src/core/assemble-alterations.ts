@@ -12,6 +12,16 @@ interface Part {
  * Throws a FolderError that names every malformed name, double timestamp and half pair at once.
  */
 export function assembleAlterations(files: readonly string[], folder: string): readonly Alteration[] {
+  const { alterations, problems } = examineNames(files);
+  if (problems.length > 0) throw folderError(folder, problems);
+  return alterations;
+}
+
+/** The alterations among the file names, in order, and everything that keeps others from being one. */
+export function examineNames(files: readonly string[]): {
+  readonly alterations: readonly Alteration[];
+  readonly problems: readonly Problem[];
+} {
   const problems: Problem[] = [];
   const parts = new Map<string, Part[]>();
   for (const file of [...files].sort()) {
@@ -28,8 +38,7 @@ export function assembleAlterations(files: readonly string[], folder: string): r
     if ('message' in joined) problems.push(joined);
     else alterations.push(joined);
   }
-  if (problems.length > 0) throw folderError(folder, problems);
-  return alterations.sort(compareAlterations);
+  return { alterations: alterations.sort(compareAlterations), problems };
 }
 
 function joinParts(id: string, parts: readonly Part[]): Alteration | Problem {

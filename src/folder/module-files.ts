@@ -41,7 +41,7 @@ const compiledFrom: Readonly<Record<string, readonly string[]>> = {
 const searched = ['.ts', '.js', '.mts', '.mjs'];
 
 /** Files that a path may mean: an import may name the file that compilation makes, or leave the extension out. */
-function candidatesFor(path: string): readonly string[] {
+export function candidatesFor(path: string): readonly string[] {
   const extension = extname(path);
   const stem = path.slice(0, path.length - extension.length);
   return [

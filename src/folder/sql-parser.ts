@@ -40,9 +40,12 @@ export function offsetOfCharacter(text: string, index: number): number {
   return offset;
 }
 
+/** Said of a statement that may well be fine. */
+export const tooDeep = 'expression too deep for the parser';
+
 function describe(error: unknown): string {
   // The tree of a very deep expression overflows the stack before it reaches us.
-  if (error instanceof RangeError) return 'expression too deep for the parser';
+  if (error instanceof RangeError) return tooDeep;
   return error instanceof Error ? error.message : String(error);
 }
 

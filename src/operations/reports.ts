@@ -140,6 +140,37 @@ export const checkReportSchema = z.object({
   reverting: z.array(missingSchema),
 });
 
+/** One thing that is wrong with an alterations folder. */
+export const folderProblemSchema = z.object({
+  /**
+   * `name`: of a file · `order`: a new alteration sorts before one that was there earlier · `released`: a released one
+   * was edited, moved or removed · `load`: a module · `sql`: a SQL file · `git`: the history cannot be read.
+   */
+  rule: z.enum(['name', 'order', 'released', 'load', 'sql', 'git']),
+  /** Relative to the folder; `.` for the folder as a whole. */
+  file: z.string(),
+  /** 1-based. */
+  line: z.number().int().optional(),
+  /** 1-based, in characters. */
+  column: z.number().int().optional(),
+  message: z.string(),
+});
+
+/** What a check of the folder alone, without a database, has found. */
+export const folderCheckReportSchema = z.object({
+  ...envelope('check'),
+  mode: z.literal('ci'),
+  /** Tag of the previous release, or `history` where no version is tagged; null where nothing was compared. */
+  comparedWith: z.string().nullable(),
+  /** Why order and released files were not compared: no git, no repository, a folder that git ignores, a problem of rule `git`. */
+  notCompared: z.enum(['no-git', 'no-repository', 'ignored', 'problem']).nullable(),
+  /** Alterations with a name that can be. */
+  alterations: z.number().int(),
+  /** By file, line and column. */
+  problems: z.array(folderProblemSchema),
+  result: z.enum(['passed', 'failed']),
+});
+
 export const baselineReportSchema = z.object({
   ...envelope('baseline'),
   database: databaseSchema,
@@ -224,6 +255,8 @@ export type RollbackReport = z.infer<typeof rollbackReportSchema>;
 export type ListReport = z.infer<typeof listReportSchema>;
 export type StatusReport = z.infer<typeof statusReportSchema>;
 export type CheckReport = z.infer<typeof checkReportSchema>;
+export type FolderCheckReport = z.infer<typeof folderCheckReportSchema>;
+export type FolderProblem = z.infer<typeof folderProblemSchema>;
 export type BaselineReport = z.infer<typeof baselineReportSchema>;
 export type CreateReport = z.infer<typeof createReportSchema>;
 export type ReleaseReport = z.infer<typeof releaseReportSchema>;

@@ -364,6 +364,7 @@ describe.concurrent('through npm', () => {
   test.for([
     ['--config=c.json', '--config'],
     ['--log-level=debug', '--log-level'],
+    ['--ci', '--ci'],
   ] as const)('%s, which npm keeps for itself, is refused', async ([option, told]) => {
     const sandbox = await createSandbox(file);
     const result = await runNpm(sandbox, ['run', 'alteration', 'deploy', 'latest', option]);

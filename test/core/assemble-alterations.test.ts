@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { assembleAlterations } from '../../src/core/assemble-alterations.ts';
+import { assembleAlterations, examineNames } from '../../src/core/assemble-alterations.ts';
 import { FolderError } from '../../src/core/errors.ts';
 import { refusalOf } from './refusal-of.ts';
 
@@ -57,6 +57,15 @@ describe('the alterations of a folder', () => {
 });
 
 describe('names that cannot be the names of alterations', () => {
+  it('leave the others what they are', () => {
+    const files = ['v1.0.0-1-a.ts', '1.0.0-2-b.ts', '1.0.0-2-c.ts', 'next-4-d.ts', '1.0.0-3-e.ts'];
+
+    const { alterations, problems } = examineNames(files);
+
+    expect(alterations.map(({ file }) => file)).toEqual(['1.0.0-3-e.ts', 'next-4-d.ts']);
+    expect(problems.map(({ file }) => file)).toEqual(['v1.0.0-1-a.ts', '1.0.0-2-b.ts']);
+  });
+
   it.each([
     [
       'a timestamp in two files',

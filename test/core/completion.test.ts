@@ -34,6 +34,7 @@ const lines: readonly Offer[] = [
   ['alteration completion z', ['zsh']],
   ['alteration deploy --log-level ', ['debug', 'info', 'warn', 'error', 'silent']],
   ['alteration deploy --log-format p', ['pretty']],
+  ['alteration check --output git', ['github', 'gitlab']],
   ['alteration deploy --db-url ', []],
   ['alteration check --wait ', []],
   ['alteration deploy --env-file pro', ['prod.env']],
@@ -88,7 +89,7 @@ describe('the completion for zsh', () => {
     expect(script).toContain("'deploy:apply what is pending'");
     expect(script).toContain("'--dir=[the alterations folder]:value:_files -/'");
     expect(script).toContain(
-      "'--log-format=[pretty or json; pretty on a terminal, json elsewhere]:value:(pretty json)'",
+      "'--log-format=[pretty or json; pretty on a terminal and in the log of GitHub or GitLab, json elsewhere]:value:(pretty json)'",
     );
     expect(listMissing(script, (option) => `'${option}`)).toEqual([]);
   });

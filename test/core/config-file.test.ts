@@ -67,6 +67,7 @@ describe('the config file', () => {
       historyTable: 'rows',
       lockWait: '5s',
       strictOrder: true,
+      output: 'gitlab',
       logLevel: 'loud',
       logFormat: null,
     };
@@ -136,7 +137,7 @@ describe('a config file that cannot be', () => {
         { message: '"dryRun" in "alteration.config.json" is no setting.' },
         { message: '"row" in "alteration.config.json" is no setting; did you mean "rows"?' },
       ],
-      hint: 'Settings of a config file: dbUrl, dir, historySchema, historyTable, lockWait, lockTimeout, lockDeadline, grace, connectWait, keepalive, pooler, directUrl, strictOrder, logLevel, logFormat, rows.',
+      hint: 'Settings of a config file: dbUrl, dir, historySchema, historyTable, lockWait, lockTimeout, lockDeadline, grace, connectWait, keepalive, pooler, directUrl, strictOrder, output, logLevel, logFormat, rows.',
     });
   });
 });

@@ -123,6 +123,8 @@ describe('options that npm kept for itself', () => {
     ['--config', { npm_config_config: 'c.json' }],
     ['--log-level', { npm_config_log_level: 'debug' }],
     ['--db-url', { npm_config_db_url: 'postgres://u:S3CRET@h/db' }],
+    ['--ci', { npm_config_ci: 'true' }],
+    ['--ci', { npm_config_cidr: 'true' }],
   ])('are refused: %s', async (option, kept) => {
     const { host } = createHost({ argv: ['deploy'], env: { ...script, ...kept } });
 
@@ -130,6 +132,12 @@ describe('options that npm kept for itself', () => {
 
     expect(refusal.message).toBe(`npm kept ${option} for itself; nothing was done.`);
     expect(refusal.hint).not.toContain('S3CRET');
+  });
+
+  it("are none where a range of addresses is npm's own", () => {
+    const { host } = createHost({ argv: ['deploy'], env: { ...script, npm_config_cidr: '10.0.0.0/8' } });
+
+    expect(() => refuseSwallowedOptions(host)).not.toThrow();
   });
 
   it('are refused, with the command that is right', async () => {

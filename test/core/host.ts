@@ -4,10 +4,16 @@ interface GivenHost {
   readonly argv?: readonly string[];
   readonly env?: Record<string, string | undefined>;
   readonly cwd?: string;
+  readonly terminationLog?: string;
 }
 
 /** A host that is no terminal, with what it was told on its two streams. */
-export function createHost({ argv = [], env = {}, cwd = '/nowhere' }: GivenHost) {
+export function createHost({
+  argv = [],
+  env = {},
+  cwd = '/nowhere',
+  terminationLog = '/nowhere/termination-log',
+}: GivenHost) {
   const written = { stdout: '', stderr: '' };
   const streamOf = (name: keyof typeof written) => ({
     isTTY: false,
@@ -23,6 +29,7 @@ export function createHost({ argv = [], env = {}, cwd = '/nowhere' }: GivenHost)
     terminal: undefined,
     stdout: streamOf('stdout'),
     stderr: streamOf('stderr'),
+    terminationLog,
     stop: new AbortController().signal,
     abandon: new AbortController().signal,
   };

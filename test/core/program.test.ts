@@ -162,7 +162,7 @@ describe('the help', () => {
         list [options]               show every alteration with its state
         status [options]             show the database at a glance
         check [options] [target]     tell by exit code whether the database is up to
-                                     date
+                                     date, or the folder sound
         create [options] <name>      write a new alteration
         release [options] <version>  rename next alterations to a version
         baseline [options] <target>  record alterations as applied without running
@@ -193,6 +193,8 @@ describe('the help', () => {
                            alteration.config.ts, .js or .json, if there is one)
         --env-file <file>  file of environment variables (ALTERATION_ENV_FILE; default
                            .env, if there is one)
+        --output <kind>    for whom the log is: github, gitlab, plain, or auto (what
+                           the environment tells) (ALTERATION_OUTPUT; default auto)
         --json             print one JSON document on stdout (ALTERATION_JSON)
         --no-color         no colours; NO_COLOR and FORCE_COLOR are heeded too
                            (ALTERATION_COLOR=false)

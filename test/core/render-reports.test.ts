@@ -25,51 +25,13 @@ import type {
   RollbackReport,
   StatusReport,
 } from '../../src/operations/reports.ts';
+import { database, deployed, gone, signingKeys, webhooks } from './endings.ts';
 
-const database = {
-  host: 'db.example.com',
-  port: 5432,
-  database: 'identity',
-  role: 'deployer',
-  serverVersion: '18.4 (Debian 18.4-1.pgdg13+1)',
-  pooler: 'none' as const,
-};
-const signingKeys = {
-  id: '1684944764',
-  version: '1.0.0-rc.1',
-  name: 'move-signing-keys-to-database',
-  file: '1.0.0_rc.1-1684944764-move-signing-keys-to-database.ts',
-};
-const webhooks = {
-  id: '1735030812.1',
-  version: '1.4.0',
-  name: 'create-webhooks',
-  file: '1.4.0-1735030812.1-create-webhooks.up.sql',
-};
 const sessions = {
   id: '1758529991',
   version: 'next',
   name: 'index-sessions-by-expiry',
   file: 'next-1758529991-index-sessions-by-expiry.ts',
-};
-const gone = { id: '1706621228', version: '1.2.0-beta.2', name: 'prune-sessions' };
-
-const deployed: DeployReport = {
-  schemaVersion: 1,
-  command: 'deploy',
-  dryRun: false,
-  database,
-  target: 'latest',
-  versionBefore: '1.3.0',
-  version: '1.4.0',
-  planned: [],
-  applied: [{ ...webhooks, late: false, durationMs: 12 }],
-  renamed: [],
-  accepted: [],
-  missing: [],
-  pending: 0,
-  deployId: '6f1c1c9e-0000-4000-8000-000000000000',
-  durationMs: 1_234,
 };
 const nothingDeployed: DeployReport = { ...deployed, applied: [], versionBefore: '1.4.0', deployId: null };
 const steps = [

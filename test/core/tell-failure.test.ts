@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { guessTelling, type Telling, tellFailure, tellLateFailure } from '../../src/cli/tell-failure.ts';
 import { UsageError } from '../../src/core/errors.ts';
+import { readGithubLog } from '../support/github-log.ts';
 import { createHost } from './host.ts';
 
 const inWords: Telling = {
   command: 'deploy',
   json: false,
   logFormat: 'pretty',
+  output: 'plain',
   folder: 'alterations',
   color: undefined,
 };
@@ -83,6 +85,36 @@ describe('a failure', () => {
   });
 });
 
+describe('a failure in the log of GitHub', () => {
+  const env = { GITHUB_ACTIONS: 'true' };
+  const sneaky = new TypeError('first\n::error file=x::from the database\n##[warning]too');
+
+  it('is told without a command that it brought along, and as an annotation', async () => {
+    const { host, written } = createHost({ env });
+
+    await tellFailure(sneaky, host, { ...inWords, output: 'github', json: true });
+
+    const { commands } = readGithubLog(written.stderr);
+    expect(commands.map(({ name, message }) => [name, message])).toEqual([
+      ['error', sneaky.message],
+      ['notice', expect.stringContaining('GITHUB_OUTPUT is not set')],
+    ]);
+    expect(readGithubLog(written.stdout).commands).toEqual([]);
+    expect(JSON.parse(written.stdout)).toMatchObject({ error: { message: sneaky.message } });
+  });
+
+  it('after all is done is an annotation too', async () => {
+    const { host, written } = createHost({ env });
+
+    expect(await tellLateFailure(sneaky, host)).toBe(1);
+
+    expect(readGithubLog(written.stderr).commands[0]).toMatchObject({
+      name: 'error',
+      message: expect.stringMatching(/^What was asked for is done; after that: first\n/),
+    });
+  });
+});
+
 describe('before the settings are read', () => {
   it.each([
     [[], {}, 'json'],
@@ -96,6 +128,17 @@ describe('before the settings are read', () => {
     const { host } = createHost({ argv, env });
 
     expect(guessTelling(host).logFormat).toBe(logFormat);
+  });
+
+  it.each([
+    [[], { GITHUB_ACTIONS: 'true' }, 'github', 'pretty'],
+    [[], { GITLAB_CI: 'true' }, 'gitlab', 'pretty'],
+    [['--output', 'plain'], { GITHUB_ACTIONS: 'true' }, 'plain', 'json'],
+    [['--output=gitlab'], { ALTERATION_OUTPUT: 'github' }, 'gitlab', 'pretty'],
+    [[], { ALTERATION_OUTPUT: 'github', ALTERATION_LOG_FORMAT: 'json' }, 'github', 'json'],
+    [['--output', 'jenkins'], { GITHUB_ACTIONS: 'true' }, 'github', 'pretty'],
+  ] as const)('%j and %j are for %s, and tell it as %s', (argv, env, output, logFormat) => {
+    expect(guessTelling(createHost({ argv, env }).host)).toMatchObject({ output, logFormat });
   });
 
   it('a terminal is told in words', () => {
