@@ -88,18 +88,19 @@ function hearAll(receive: (signal: NodeJS.Signals) => void): void {
  * the shell that npm's signal ends: then nobody is left who could stop this process, and it stops by itself.
  */
 function hearThroughNpm(receive: (signal: NodeJS.Signals) => void): void {
-  let heardAt = Number.NEGATIVE_INFINITY;
+  let heard: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
   hearAll((signal) => {
-    const isEcho = performance.now() - heardAt < echoMs;
-    heardAt = performance.now();
-    if (!isEcho) receive(signal);
+    const at = performance.now();
+    if (heard?.signal === signal && at - heard.at < echoMs) return;
+    heard = { signal, at };
+    receive(signal);
   });
   const parent = process.ppid;
   if (!isShellOfNpm(parent)) return;
   const watch = setInterval(() => {
     if (process.ppid === parent) return;
     clearInterval(watch);
-    receive('SIGTERM');
+    if (!heard) receive('SIGTERM'); // else what ended the shell was sent to all of its group
   }, parentMs).unref();
 }
 

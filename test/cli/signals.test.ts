@@ -658,7 +658,7 @@ describe.concurrent('npm between the signal and the runner', () => {
     ['no shell', 'exec '],
   ] as const;
 
-  async function startNpm(prefix: string, command: readonly [string, ...string[]]) {
+  async function startNpm(prefix: string, command: readonly [string, ...string[]], detached = false) {
     const sandbox = await createSandbox({ ...first, '1.0.0-2-stay.sql': slow, ...third });
     const scripts = { alteration: `${prefix}node ${JSON.stringify(resolve('dist/bin.js'))}` };
     await writeFile(join(sandbox.root, 'package.json'), JSON.stringify({ type: 'module', scripts }));
@@ -673,6 +673,7 @@ describe.concurrent('npm between the signal and the runner', () => {
         ALTERATION_LOG_FORMAT: 'pretty',
       },
       stdio: ['pipe', 'pipe', 'pipe'],
+      detached,
     });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
@@ -709,6 +710,18 @@ describe.concurrent('npm between the signal and the runner', () => {
     const { sandbox, child, closed, output } = await startNpm(prefix, npmRun);
     child.kill('SIGTERM');
     await waitUntil('the signal has arrived', async () => output().includes('Stopping'));
+    await openGate(sandbox);
+    await closed;
+    expect(output()).toContain('Stopped by SIGTERM.');
+    await expectGone(sandbox);
+    expect(await readState(sandbox)).toEqual({ rows: ['1', '2'], effects: [1, 2] });
+  });
+
+  test.for(shells)('takes a SIGTERM to all of the group for one, with %s in between', async ([, prefix]) => {
+    const { sandbox, child, closed, output } = await startNpm(prefix, npmRun, true);
+    process.kill(-Number(child.pid), 'SIGTERM');
+    await waitUntil('the signal has arrived', async () => output().includes('Stopping'));
+    await pause(700); // the shell is gone, and npm has sent one more
     await openGate(sandbox);
     await closed;
     expect(output()).toContain('Stopped by SIGTERM.');
