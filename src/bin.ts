@@ -89,27 +89,29 @@ function hearAll(receive: (signal: NodeJS.Signals) => void): void {
  */
 function hearThroughNpm(receive: (signal: NodeJS.Signals) => void): void {
   let heard: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
-  hearAll((signal) => {
+  const hear = (signal: NodeJS.Signals) => {
     const at = performance.now();
     if (heard?.signal === signal && at - heard.at < echoMs) return;
     heard = { signal, at };
     receive(signal);
-  });
+  };
+  hearAll(hear);
   const parent = process.ppid;
   if (!isShellOfNpm(parent)) return;
   const watch = setInterval(() => {
     if (process.ppid === parent) return;
     clearInterval(watch);
-    if (!heard) receive('SIGTERM'); // else what ended the shell was sent to all of its group
+    if (!heard) hear('SIGTERM'); // else what ended the shell was sent to all of its group
   }, parentMs).unref();
 }
 
-/** Told by its command line, which only Linux shows: a script that has sent this process to the background may end. */
+/** Told by its command line, which only Linux shows. A shell that has sent this process to the background may end. */
 function isShellOfNpm(pid: number): boolean {
   const script = process.env['npm_lifecycle_script'];
+  if (script === undefined || /(?<![&>])&(?![&>])/.test(script)) return false;
   try {
     const [, option, text] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return script !== undefined && option === '-c' && text?.startsWith(script) === true;
+    return option === '-c' && text?.startsWith(script) === true;
   } catch {
     return false;
   }

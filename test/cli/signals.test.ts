@@ -729,11 +729,14 @@ describe.concurrent('npm between the signal and the runner', () => {
     expect(await readState(sandbox)).toEqual({ rows: ['1', '2'], effects: [1, 2] });
   });
 
-  test('lets a runner go on that a script of npm has sent to the background', async () => {
+  test.for([
+    ['a file that its script runs', 'sh ./detach.sh'],
+    ['its script itself', `node '${resolve('dist/bin.js')}' deploy > log 2>&1 & sleep 0.3`],
+  ] as const)('lets a runner go on that %s has sent to the background', async ([, detach]) => {
     const sandbox = await createSandbox({ ...first, '1.0.0-2-stay.sql': slow, ...third });
     await writeFile(
       join(sandbox.root, 'package.json'),
-      JSON.stringify({ type: 'module', scripts: { detach: 'sh ./detach.sh' } }),
+      JSON.stringify({ type: 'module', scripts: { detach } }),
     );
     await writeFile(
       join(sandbox.root, 'detach.sh'),

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Ending } from '../ending.ts';
 import type { Host } from '../host.ts';
@@ -16,6 +16,7 @@ export async function concludeGitlab(ending: Ending, host: Host, dir: string): P
   const path = join(checkout ? resolve(host.cwd, checkout) : host.cwd, reportName);
   const issues = listCodeQuality(listFindings(ending), root);
   try {
+    await rm(path, { force: true }); // a link there would lead the report elsewhere
     await writeFile(path, `${JSON.stringify(issues, null, 2)}\n`);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
