@@ -1,0 +1,62 @@
+// What the results depend on and a reader has to know.
+
+import { readFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { type Contestant, fileOfPackage } from './contestants/contestant.ts';
+import type { DelayProxy } from './delay-proxy.ts';
+import { median } from './median.ts';
+import type { ContestantFacts, NetworkFacts, Results } from './results.ts';
+import { withClient } from './server.ts';
+
+const pings = 200;
+const ownManifest = fileURLToPath(new URL('../package.json', import.meta.url));
+
+export function readMachine(): Results['machine'] {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
+    cores: availableParallelism(),
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    os: `${type()} ${release()}`,
+  };
+}
+
+export function readContestantFacts({
+  name,
+  kind,
+  note,
+  transactions,
+  ...rest
+}: Contestant): ContestantFacts {
+  const facts = { name, kind, note, transactions };
+  if (rest.package !== undefined) {
+    return {
+      ...facts,
+      version: `${rest.package} ${readVersion(fileOfPackage(`${rest.package}/package.json`))}`,
+    };
+  }
+  return kind === 'ours' ? { ...facts, version: readVersion(ownManifest) } : facts;
+}
+
+function readVersion(manifest: string): string {
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { readonly version: string };
+  return version;
+}
+
+/** What the proxy really adds: what the machine does between a timer and a socket is in it. */
+export async function measureNetwork(url: string, proxy: DelayProxy, delayMs: number): Promise<NetworkFacts> {
+  const directRoundTripMs = await ping(url);
+  return { delayMs, directRoundTripMs, roundTripMs: await ping(proxy.through(url)) };
+}
+
+function ping(url: string): Promise<number> {
+  return withClient(url, async (client) => {
+    const samples: number[] = [];
+    for (let count = 0; count < pings; count += 1) {
+      const began = performance.now();
+      await client.query('select');
+      samples.push(performance.now() - began);
+    }
+    return median(samples);
+  });
+}
