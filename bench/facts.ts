@@ -1,6 +1,6 @@
 // What the results depend on and a reader has to know.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Contestant, fileOfPackage } from './contestants/contestant.ts';
@@ -21,24 +21,16 @@ export function readMachine(): Results['machine'] {
   };
 }
 
-export function readContestantFacts({
-  name,
-  kind,
-  note,
-  transactions,
-  ...rest
-}: Contestant): ContestantFacts {
-  const facts = { name, kind, note, transactions };
-  if (rest.package !== undefined) {
-    return {
-      ...facts,
-      version: `${rest.package} ${readVersion(fileOfPackage(`${rest.package}/package.json`))}`,
-    };
-  }
-  return kind === 'ours' ? { ...facts, version: readVersion(ownManifest) } : facts;
+export function readContestantFacts(contestant: Contestant): ContestantFacts {
+  const { name, kind, note, transactions, lock, package: installed } = contestant;
+  const facts = { name, kind, note, transactions, lock };
+  if (kind === 'ours') return { ...facts, version: readVersion(ownManifest) };
+  if (installed === undefined) return facts;
+  return { ...facts, version: `${installed} ${readVersion(fileOfPackage(`${installed}/package.json`))}` };
 }
 
 function readVersion(manifest: string): string {
+  if (!existsSync(manifest)) return 'not installed'; // there is none for this platform
   const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { readonly version: string };
   return version;
 }

@@ -78,7 +78,7 @@ function runProcess(command: CommandLine, stop: AbortSignal): Promise<Omit<Proce
     });
   }
   return new Promise((settle, fail) => {
-    child.once('error', fail);
+    child.once('error', ({ message }) => settle({ ms, exitCode: undefined, output: message }));
     child.once('exit', () => {
       ms = performance.now() - began;
     });

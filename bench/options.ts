@@ -16,7 +16,7 @@ export interface Options {
 
 const scales = {
   complete: {
-    rounds: '7',
+    rounds: '5',
     deploy: [10, 100, 1_000],
     applied: [10, 100, 1_000, 5_000],
     list: [1_000],
@@ -24,7 +24,7 @@ const scales = {
     crowd: 16,
     crowded: [100],
   },
-  quick: { rounds: '2', deploy: [50], applied: [10, 100], list: [100], slow: [10], crowd: 4, crowded: [10] },
+  quick: { rounds: '2', deploy: [30], applied: [10, 60], list: [60], slow: [10], crowd: 4, crowded: [10] },
 };
 
 type Scale = (typeof scales)['quick'];

@@ -32,9 +32,9 @@ export async function playTrials(
   return results;
 }
 
-function takesPart({ kind, actions }: Contestant, { measure }: Trial): boolean {
-  if (measure === 'at-once' && kind === 'floor') return false; // they leave one another no way to go on
-  return actions[actionOf[measure]] !== undefined;
+function takesPart({ lock, actions }: Contestant, { measure }: Trial): boolean {
+  // Without a lock it is a matter of luck who gets through.
+  return actions[actionOf[measure]] !== undefined && (measure !== 'at-once' || lock !== 'none');
 }
 
 const actionOf: Readonly<Record<Measure, Action>> = {

@@ -86,7 +86,7 @@ const chapterOf: Readonly<Record<Measure, Chapter>> = {
   'at-once': {
     title: 'Many at once',
     explain: ({ crowd }, trials) =>
-      `${crowd} processes that start together on an empty database with ${trials.map(({ size }) => count(size)).join(' or ')} alterations, from the first start to the last end; each has to end well. \`×\` is the ratio to one process alone.`,
+      `${crowd} processes that start together on an empty database with ${trials.map(({ size }) => count(size)).join(' or ')} alterations, from the first start to the last end; each has to end well. Tools without a lock are left out. \`×\` is the ratio to one process alone.`,
     columns: (trials, _, { crowd }) =>
       trials.flatMap((trial) => [
         { head: 'alone', cell: (name) => mapSamples(trial, name, renderAlone) },
@@ -143,13 +143,16 @@ function renderFailures(trials: readonly TrialResult[]): readonly string[] {
 }
 
 function renderContestants(contestants: readonly ContestantFacts[]): string {
-  const rows = contestants.map(({ name, kind, version, note, transactions }) => [
+  const rows = contestants.map(({ name, kind, version, note, transactions, lock }) => [
     name,
     version ?? '',
     note,
-    kind === 'floor' ? '' : transactions,
+    ...(kind === 'floor' ? ['', ''] : [transactions, lock]),
   ]);
-  return `### Contestants\n\n${renderTable(['', 'version', 'how', 'transactions'], rows, 'left')}`;
+  const explanation =
+    'Transactions: what a tool puts into one, where it makes any. Lock: what becomes of a second process at the same time.';
+  const table = renderTable(['', 'version', 'how', 'transactions', 'lock'], rows, 'left');
+  return `### Contestants\n\n${explanation}\n\n${table}`;
 }
 
 function timeColumns(trials: readonly TrialResult[], { floor }: Chapter): readonly Column[] {

@@ -78,4 +78,5 @@ export interface ContestantFacts {
   readonly version?: string;
   readonly note: string;
   readonly transactions: string;
+  readonly lock: string;
 }

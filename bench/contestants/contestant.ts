@@ -9,6 +9,7 @@ import type { Alteration } from '../alteration.ts';
 export type Action = 'version' | 'deploy' | 'no-op' | 'list';
 
 export type Transactions = 'each alteration' | 'whole deploy' | 'none';
+export type Lock = 'waits' | 'refuses' | 'none';
 
 /** Where it finds its files and its database. */
 export interface Place {
@@ -38,6 +39,8 @@ export interface Contestant {
   readonly note: string;
   /** What a deploy puts into transactions of its own making. */
   readonly transactions: Transactions;
+  /** What becomes of a second process that wants to deploy at the same time. */
+  readonly lock: Lock;
   /** Its own table, `schema.name`, with one row for each applied alteration. */
   readonly history: string;
   /** Which of its rows are those, where there are others. */

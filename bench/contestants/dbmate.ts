@@ -3,15 +3,17 @@ import { digitsOf, renderStatements } from '../alteration.ts';
 import { type CommandLine, type Contestant, fileOfPackage, type Place } from './contestant.ts';
 import { writeEach } from './write-each.ts';
 
-// The Go program itself, without the Node script that npm puts before it.
-const program = fileOfPackage(`@dbmate/${platform()}-${arch()}/bin/dbmate`);
+// The package dbmate is a Node script that starts the program of such a package; here the program itself is measured.
+const packageName = `@dbmate/${platform()}-${arch()}`;
+const program = fileOfPackage(`${packageName}/bin/dbmate`);
 
 export const dbmate: Contestant = {
   name: 'dbmate',
   kind: 'peer',
-  package: 'dbmate',
+  package: packageName,
   note: 'the Go program itself, `dbmate --no-dump-schema migrate`; a `.sql` file each',
   transactions: 'each alteration',
+  lock: 'none',
   history: 'public.schema_migrations',
   write: (folder, alterations) =>
     writeEach(folder, alterations, (alteration) => ({

@@ -10,6 +10,7 @@ export const drizzle: Contestant = {
   package: 'drizzle-orm',
   note: '`migrate` of `drizzle-orm/node-postgres/migrator` in a script; a `.sql` file each with breakpoints, and the journal',
   transactions: 'whole deploy',
+  lock: 'none',
   history: 'drizzle.__drizzle_migrations',
   async write(folder, alterations) {
     const migrations = join(folder, 'migrations');

@@ -13,6 +13,7 @@ export const graphileMigrate: Contestant = {
   package: 'graphile-migrate',
   note: '`graphile-migrate migrate`; a committed `.sql` file each',
   transactions: 'each alteration',
+  lock: 'refuses',
   history: 'graphile_migrate.migrations',
   bookkeeping: ['graphile_migrate.current'],
   async write(folder, alterations) {

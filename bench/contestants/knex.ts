@@ -12,6 +12,7 @@ export const knex: Contestant = {
   package: 'knex',
   note: '`knex migrate:latest` with a `knexfile.cjs`; a CommonJS module each, `knex.raw`',
   transactions: 'each alteration',
+  lock: 'refuses',
   history: 'public.knex_migrations',
   bookkeeping: ['public.knex_migrations_lock'],
   async write(folder, alterations) {

@@ -9,6 +9,7 @@ export const kysely: Contestant = {
   package: 'kysely',
   note: "its documentation's script with `Migrator` and `FileMigrationProvider`; a module each, a query for each statement",
   transactions: 'whole deploy',
+  lock: 'waits',
   history: 'public.kysely_migration',
   bookkeeping: ['public.kysely_migration_lock'],
   write: (folder, alterations) =>

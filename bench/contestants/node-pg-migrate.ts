@@ -10,6 +10,7 @@ export const nodePgMigrate: Contestant = {
   package: 'node-pg-migrate',
   note: '`node-pg-migrate up --advisory-lock-mode wait`; a `.js` module each, `pgm.sql`',
   transactions: 'whole deploy',
+  lock: 'waits',
   history: 'public.pgmigrations',
   write: (folder, alterations) =>
     writeEach(folder, alterations, (alteration) => ({

@@ -14,6 +14,7 @@ export const oursSql: Contestant = {
   kind: 'ours',
   note: 'this package, `alteration deploy latest`; a `.sql` file each',
   transactions: 'each alteration',
+  lock: 'waits',
   history: 'public.alteration_history',
   write: (folder, alterations) =>
     writeEach(folder, alterations, (alteration) => ({

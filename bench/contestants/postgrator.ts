@@ -9,6 +9,7 @@ export const postgrator: Contestant = {
   package: 'postgrator',
   note: "its README's script with `pg`; a `.sql` file each",
   transactions: 'none',
+  lock: 'none',
   history: 'public.schemaversion',
   historyCondition: 'version > 0',
   write: (folder, alterations) =>

@@ -18,6 +18,7 @@ export const psqlEach: Contestant = {
   kind: 'floor',
   note: '`psql -f` of the same SQL with a history row each; its no-op reads the history',
   transactions: 'each alteration',
+  lock: 'none',
   history,
   write: (folder, alterations) => writeScript(folder, alterations, (text) => `begin;\n${text}commit;\n`),
   actions: {
@@ -33,6 +34,7 @@ export const psqlOne: Contestant = {
   kind: 'floor',
   note: '`psql --single-transaction -f` of the same',
   transactions: 'whole deploy',
+  lock: 'none',
   history,
   write: (folder, alterations) => writeScript(folder, alterations, (text) => text),
   actions: {

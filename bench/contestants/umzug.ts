@@ -9,6 +9,7 @@ export const umzug: Contestant = {
   package: 'umzug',
   note: 'a script with `pg` as context and a storage of 15 lines; a `.sql` file each',
   transactions: 'none',
+  lock: 'none',
   history: 'public.umzug_migrations',
   write: (folder, alterations) =>
     writeEach(join(folder, 'migrations'), alterations, (alteration) => ({
