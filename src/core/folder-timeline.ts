@@ -98,6 +98,15 @@ export function findReleasesByName(timeline: Timeline): readonly NamedRelease[] 
   return [...releases.values()];
 }
 
+/** Every state of an alteration under a version's name, oldest first. */
+export function listVersionedStates(timeline: Timeline): readonly NamedRelease[] {
+  return [...replay(timeline)].flatMap(({ moment, files }) =>
+    examineNames(files)
+      .alterations.filter(({ version }) => version !== next)
+      .map((alteration) => ({ alteration, moment })),
+  );
+}
+
 interface Moment {
   readonly moment: number;
   readonly id: string;

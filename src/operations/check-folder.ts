@@ -56,12 +56,11 @@ async function compareWithPast(
   try {
     const history = await readGitHistory(folder, options);
     if (history.kind !== 'known') return describeUnknownPast(history);
-    const { comparedWith, releases, introduced } = history;
+    const { comparedWith, releases, introduced, settled } = history;
     const { kept, problems } = matchReleased(releases, alterations, new Set(listIdentities(files)));
     const edited = await findEdits(folder, kept, history);
-    const released = new Set(releases.map(({ alteration: { id } }) => id));
     const breaches = [...problems, ...edited.map(({ kept: one, edit }) => describeEdit(one, edit))];
-    const misplaced = findMisplaced(alterations, { introduced, released });
+    const misplaced = findMisplaced(alterations, { introduced, released: settled });
     return {
       comparedWith,
       notCompared: null,

@@ -547,6 +547,152 @@ describe.concurrent('a released alteration stays what it was', () => {
 
     expectPassed(await check(), released);
   });
+
+  test('also one of a hotfix that was merged after a newer release', async () => {
+    const { commit, write, git, check } = await createReleased({ '1.0.0-1-a.ts': script() });
+    await git('switch', '--quiet', '--create', 'hotfix');
+    await commit({ '1.0.1-300-fix.sql': createTable('fix') });
+    await git('tag', 'v1.0.1');
+    await git('switch', '--quiet', 'main');
+    await commit({ '2.0.0-200-b.ts': script() });
+    await git('tag', 'v2.0.0');
+    await git('merge', '--quiet', '--no-edit', 'hotfix');
+    expectPassed(await check(), 'compared with v2.0.0');
+
+    await write({ '1.0.1-300-fix.sql': createTable('other') });
+    expectProblems(await check(), [
+      'alterations/1.0.1-300-fix.sql',
+      'was released with v1.0.1 and has been edited since',
+    ]);
+    await commit({ '1.0.1-300-fix.sql': undefined });
+    expectProblems(await check(), ['alterations/1.0.1-300-fix.sql', 'and is no longer there']);
+    await commit({ 'next-300-fix.sql': createTable('fix') });
+    expectProblems(await check(), ['alterations/next-300-fix.sql', 'give it the version 1.0.1 again']);
+  });
+
+  test.for([
+    ['squashed', ['merge', '--quiet', '--squash', 'rel']],
+    ['rebased', ['cherry-pick', '--no-commit', 'main..rel']],
+  ] as const)('also one of a release branch that was %s into this one', async ([, merge]) => {
+    const { commit, write, git, check } = await createReleased({ '1.0.0-1-a.ts': script() });
+    await git('switch', '--quiet', '--create', 'rel');
+    await commit({ '1.1.0-2-b.ts': script('draft') });
+    await commit({ '1.1.0-2-b.ts': script() });
+    await git('tag', '--annotate', '--message', 'the second', 'v1.1.0');
+    await git('switch', '--quiet', 'main');
+    await commit({ 'next-3-c.ts': script() });
+    await git(...merge);
+    await commit({ 'next-3-c.ts': script('better') });
+    expectPassed(await check(), released);
+
+    await write({ '1.1.0-2-b.ts': script('other') });
+    expectProblems(await check(), ['alterations/1.1.0-2-b.ts', 'was released with v1.1.0 and has been']);
+    await commit({ '1.1.0-2-b.ts': undefined });
+    expectProblems(await check(), ['alterations/1.1.0-2-b.ts', 'and is no longer there']);
+  });
+
+  test('but not on a branch that left before its release was ready', async () => {
+    const { commit, git, check } = await createReleased({ '1.0.0-1-a.ts': script() });
+    await commit({ '1.1.0-2-b.ts': script('draft') });
+    await git('branch', 'early');
+    await commit({ '1.1.0-2-b.ts': script() });
+    await git('tag', 'v1.1.0');
+    await git('switch', '--quiet', 'early');
+    await commit({ '1.1.0-2-b.ts': script('another draft') });
+
+    expectPassed(await check(), released);
+  });
+
+  test('but not where a release branch gave it a version that it has not got here yet', async () => {
+    const { commit, git, check } = await createReleased({ 'next-2-b.ts': script() });
+    await git('switch', '--quiet', '--create', 'rel');
+    await git('mv', 'alterations/next-2-b.ts', 'alterations/1.1.0-2-b.ts');
+    await commit({});
+    await git('tag', 'v1.1.0');
+    await git('switch', '--quiet', 'main');
+    await commit({ 'next-2-b.ts': script('other') });
+
+    expectPassed(await check(), released);
+  });
+
+  test('but as a later release has it, where that accepted an edit', async () => {
+    const { commit, write, git, check } = await createReleased({ '1.0.0-1-a.ts': script() });
+    await git('switch', '--quiet', '--create', 'hotfix');
+    await commit({ '1.0.1-2-b.ts': script('wrong') });
+    await git('tag', 'v1.0.1');
+    await commit({ '1.0.1-2-b.ts': script() });
+    await git('tag', 'v1.0.2');
+    await git('switch', '--quiet', 'main');
+    await commit({ '2.0.0-3-c.ts': script() });
+    await git('tag', 'v2.0.0');
+    await git('merge', '--quiet', '--no-edit', 'hotfix');
+    expectPassed(await check(), 'compared with v2.0.0');
+
+    await write({ '1.0.1-2-b.ts': script('wrong') });
+
+    expectProblems(await check(), ['alterations/1.0.1-2-b.ts', 'was released with v1.0.2']);
+  });
+
+  test('whatever older tag counts higher', async () => {
+    const { commit, write, git, check } = await repositories.create();
+    await commit({ 'next-1-a.ts': script() });
+    await git('tag', '2023.1.1');
+    await git('mv', 'alterations/next-1-a.ts', 'alterations/1.0.0-1-a.ts');
+    await commit({});
+    await git('tag', 'v1.0.0');
+    await commit({});
+    expectPassed(await check(), released);
+
+    await write({ '1.0.0-1-a.ts': script('other') });
+
+    expectProblems(await check(), ['alterations/1.0.0-1-a.ts', 'was released with v1.0.0']);
+  });
+
+  test('whatever was tagged last without the folder', async () => {
+    const { commit, write, git, check } = await createReleased({ '1.0.0-1-a.ts': script() });
+    await git('tag', 'db@1.0.0');
+    await git('tag', '--delete', 'v1.0.0');
+    await git('switch', '--quiet', '--orphan', 'app');
+    await commit({});
+    await git('tag', 'app@3.0.0');
+    await git('switch', '--quiet', 'main');
+    await git('merge', '--quiet', '--no-edit', '--allow-unrelated-histories', 'app');
+    await write({ '1.0.0-1-a.ts': script('other') });
+
+    expectProblems(await check(), ['alterations/1.0.0-1-a.ts', 'was released with db@1.0.0']);
+  });
+
+  test('also one of the release that the last commit is', async () => {
+    const { commit, write, git, check } = await createReleased({ '1.0.0-1-a.ts': script() });
+    await commit({ '1.1.0-2-b.ts': script(), '1.1.0-3-c.ts': script() });
+    await git('tag', 'v1.1.0');
+    expectPassed(await check(), released);
+
+    await write({ '1.1.0-2-b.ts': script('other'), '1.1.0-3-c.ts': undefined });
+
+    expectProblems(
+      await check(),
+      ['alterations/1.1.0-2-b.ts', 'was released with v1.1.0 and has been edited since'],
+      ['alterations/1.1.0-3-c.ts', 'was released with v1.1.0 and is no longer there'],
+    );
+  });
+
+  test('with as many git processes for many releases as for few', async () => {
+    const { root, commit, git, check } = await createReleased({ '1.0.0-1-a.ts': script() });
+    const count = await countGit(root);
+    const release = async (minor: number) => {
+      await commit({ [`1.${minor}.0-${minor + 1}-b.ts`]: script() });
+      await git('tag', `v1.${minor}.0`);
+    };
+    for (const minor of [1, 2]) await release(minor);
+    expectPassed(await check([], count.options), 'compared with v1.1.0');
+    const few = await count.read();
+
+    for (const minor of [3, 4, 5, 6, 7]) await release(minor);
+    expectPassed(await check([], count.options), 'compared with v1.6.0');
+
+    expect((await count.read()) - few).toBe(few);
+  });
 });
 
 describe.concurrent('without a tagged version an alteration is released by its name', () => {

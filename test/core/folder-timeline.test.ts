@@ -6,6 +6,7 @@ import {
   createTimeline,
   findIntroductions,
   findReleasesByName,
+  listVersionedStates,
 } from '../../src/core/folder-timeline.ts';
 
 const blobOf = (id: string) => ({ mode: '100644', id });
@@ -152,5 +153,23 @@ describe('without tags an alteration is released', () => {
     );
 
     expect(release?.alteration).toMatchObject({ file: '1.0.0-1-a.up.sql', downFile: '1.0.0-1-a.down.sql' });
+  });
+});
+
+describe('the states under a version', () => {
+  it('are those after each commit that touched the alteration, while its name has a version', () => {
+    const timeline = timelineOf(
+      ['next-1-a.ts'],
+      rename('next-1-a.ts', '1.0.0-1-a.ts'),
+      [edit('1.0.0-1-a.ts', 'a', 'b')],
+      rename('1.0.0-1-a.ts', 'next-1-a.ts'),
+    );
+
+    const states = listVersionedStates(timeline).map(({ alteration, moment }) => [alteration.file, moment]);
+
+    expect(states).toEqual([
+      ['1.0.0-1-a.ts', 1],
+      ['1.0.0-1-a.ts', 2],
+    ]);
   });
 });

@@ -1,9 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { findPreviousRelease } from '../../src/core/release-tag.ts';
+import {
+  findPreviousRelease,
+  listCandidates,
+  parseVersionTag,
+  type Tag,
+} from '../../src/core/release-tag.ts';
+
+const parse = (tags: readonly Tag[]) => tags.flatMap((tag) => parseVersionTag(tag) ?? []);
 
 /** Tags of commits of their own, committed in this order. */
 const tagsOf = (names: readonly string[]) =>
-  names.map((name, index) => ({ name, commit: `commit-of-${name}`, committedAt: 1_700_000_000 + index }));
+  parse(
+    names.map((name, index) => ({
+      name,
+      commit: `commit-of-${name}`,
+      tree: 'tree',
+      committedAt: 1_700_000_000 + index,
+    })),
+  );
 
 describe('the previous release', () => {
   it.each<[string, readonly string[], string | undefined]>([
@@ -43,9 +57,16 @@ describe('the previous release', () => {
     const tags = ['zoo@3.0.0', 'v1.4.0', 'app@2.0.0'].map((name) => ({
       name,
       commit: 'one',
+      tree: 'tree',
       committedAt: 1,
     }));
 
-    expect(findPreviousRelease(tags, 'head')?.name).toBe('v1.4.0');
+    expect(findPreviousRelease(parse(tags), 'head')?.name).toBe('v1.4.0');
+  });
+
+  it('is among the newest of each product and what was committed last', () => {
+    const tags = tagsOf(['2023.1.1', 'v1.0.0', 'kit@4.0.0', 'kit@4.1.0', 'v1.1.0']);
+
+    expect(listCandidates(tags).map(({ name }) => name)).toEqual(['2023.1.1', 'kit@4.1.0', 'v1.1.0']);
   });
 });
