@@ -55,7 +55,7 @@ async function compareWithPast(
 ): Promise<Past> {
   try {
     const history = await readGitHistory(folder, options);
-    if (history.kind !== 'known') return describeUnknownPast(history);
+    if (history.kind !== 'known') return describeUnknownPast(history, options.env);
     const { comparedWith, releases, introduced, settled } = history;
     const { kept, problems } = matchReleased(releases, alterations, new Set(listIdentities(files)));
     const edited = await findEdits(folder, kept, history);
@@ -67,13 +67,28 @@ async function compareWithPast(
       problems: [...underRule('released', breaches), ...underRule('order', misplaced)],
     };
   } catch (error) {
-    if (error instanceof GitFailure) return describeUnknownPast(describeGitFailure(error));
+    if (error instanceof GitFailure) return describeUnknownPast(describeGitFailure(error), options.env);
     throw error;
   }
 }
 
-function describeUnknownPast(history: Exclude<GitHistory, { kind: 'known' }>): Past {
-  if (history.kind === 'none') return { comparedWith: null, notCompared: history.reason, problems: [] };
+/** In a pipeline a gate that compares nothing must not be open. */
+const unknownInPipeline: Readonly<Record<string, string>> = {
+  'no-git':
+    'There is no git here, and so order and released files were not compared: install it in the image of this job.',
+  'no-repository':
+    'This is no git repository, and so order and released files were not compared: check it out, with its history and tags.',
+};
+
+function describeUnknownPast(
+  history: Exclude<GitHistory, { kind: 'known' }>,
+  { CI: pipeline }: Environment,
+): Past {
+  if (history.kind === 'none') {
+    const message = /^(?:true|1)$/i.test(pipeline ?? '') ? unknownInPipeline[history.reason] : undefined;
+    const problems = message === undefined ? [] : underRule('git', [{ message }]);
+    return { comparedWith: null, notCompared: history.reason, problems };
+  }
   const problems = underRule('git', [{ message: history.message }]);
   return { comparedWith: null, notCompared: 'problem', problems };
 }

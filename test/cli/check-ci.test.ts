@@ -196,6 +196,19 @@ ${script()}`,
       'there is no git here: order and released files were not compared',
     );
   });
+
+  test('and in a pipeline it is a problem that nothing was compared', async () => {
+    const { check, root } = await repositories.createPlain({ '1.0.0-1-a.ts': script() });
+    const runs = [
+      await check([], { env: { CI: 'true' } }),
+      await check([], { env: { CI: 'true', PATH: root } }),
+    ];
+    expect(runs.map(({ exitCode }) => exitCode)).toEqual([8, 8]);
+    expect(runs.map(({ stdout }) => stdout.split('\n')[0])).toEqual([
+      expect.stringMatching(/This is no git repository, .* check it out, with its history and tags\.$/),
+      expect.stringMatching(/There is no git here, .* install it in the image of this job\.$/),
+    ]);
+  });
 });
 
 describe.concurrent('what means nothing with --ci is refused:', () => {

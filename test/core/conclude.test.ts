@@ -228,6 +228,18 @@ describe('an ending on GitLab', () => {
 
     await conclude(done, host, gitlab);
 
-    expect(written.stderr).toMatch(/^The code quality report is not written: EISDIR.*\n$/);
+    expect(written.stderr).toMatch(/^The code quality report is not written: .*EISDIR.*\n$/);
+  });
+
+  it('does not follow a link in its place', async () => {
+    const cwd = await makeFolder();
+    await writeFile(join(cwd, 'precious'), 'precious');
+    await symlink(join(cwd, 'precious'), join(cwd, report));
+    const { host } = createHost({ cwd });
+
+    await conclude(done, host, gitlab);
+
+    expect(await readFile(join(cwd, 'precious'), 'utf8')).toBe('precious');
+    expect(await readFile(join(cwd, report), 'utf8')).toBe('[]\n');
   });
 });
