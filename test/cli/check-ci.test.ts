@@ -239,7 +239,7 @@ describe.concurrent('the document of --json', () => {
     expect(result).toMatchObject({ exitCode });
     const document: unknown = JSON.parse(result.stdout);
     strictSchema(folderCheckReportSchema).parse(document);
-    const env = { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null' };
+    const env = { PATH: process.env['PATH'], GIT_CONFIG_GLOBAL: '/dev/null' };
     expect(await library.checkFolder({ folder: repository.dir, env })).toEqual(document);
     return folderCheckReportSchema.parse(document);
   }
