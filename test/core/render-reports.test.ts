@@ -25,7 +25,7 @@ import type {
   RollbackReport,
   StatusReport,
 } from '../../src/operations/reports.ts';
-import { database, deployed, gone, signingKeys, webhooks } from './endings.ts';
+import { checked, database, deployed, gone, signingKeys, webhooks } from './endings.ts';
 
 const sessions = {
   id: '1758529991',
@@ -260,19 +260,6 @@ Last deploy  none
 Lock         free`,
   ],
 ];
-
-const checked: CheckReport = {
-  schemaVersion: 1,
-  command: 'check',
-  database,
-  target: 'latest',
-  version: '1.4.0',
-  result: 'up-to-date',
-  pending: [],
-  edited: [],
-  missing: [],
-  reverting: [],
-};
 
 const checks: readonly (readonly [string, CheckReport, string])[] = [
   ['that all is well', checked, 'Up to date: the database is at 1.4.0.'],
