@@ -191,6 +191,7 @@ function runOptions(context: CommandContext, database: string) {
     lockTimeoutMs: settings.lockTimeout,
     lockDeadlineMs: settings.lockDeadline,
     graceMs: settings.grace,
+    tellLeaks: settings.logLevel === 'debug',
     ...(rows ? { rows } : {}),
     abandon: host.abandon,
   };

@@ -1,8 +1,13 @@
 import { EditedError } from '../core/errors.ts';
 import type { HistoryRow } from '../core/history.ts';
 import type { LoadedAlteration, LoadedModule, LoadedSql } from '../folder/load-alterations.ts';
-import { type AlterationRecord, recordApplied, recordStarted } from '../postgres/history-table.ts';
-import type { Queryable } from '../postgres/query.ts';
+import {
+  type AlterationRecord,
+  applied,
+  changeRow,
+  type RowChange,
+  recordStarted,
+} from '../postgres/history-table.ts';
 import { runInTransaction, runOutsideTransaction, runSqlInTransaction } from './run-alteration.ts';
 import type { ExecutableStep, RunContext } from './run-context.ts';
 import { runStatements } from './run-statements.ts';
@@ -10,21 +15,20 @@ import { runStatements } from './run-statements.ts';
 /** Runs an alteration up, and records it: in one transaction, as far as the alteration lets it. */
 export async function applyAlteration(step: ExecutableStep, context: RunContext): Promise<void> {
   const { loaded } = step;
-  const start = performance.now();
-  const record = (connection: Queryable) =>
-    recordApplied(connection, context.historyTable, recordOf(loaded, start), context.origin);
-  if (loaded.kind === 'module') return applyModule(step, loaded, context, record);
-  if (loaded.up.mode === 'no-transaction') return applyStatements(step, loaded, start, context, record);
+  const record = recordOf(loaded, performance.now());
+  const change = applied(context.historyTable, record, context.origin);
+  if (loaded.kind === 'module') return applyModule(step, loaded, context, change);
+  if (loaded.up.mode === 'no-transaction') return applyStatements(step, loaded, record, context, change);
   const check = (begun: HistoryRow | undefined) => refuseChangedKind(loaded, begun);
   const { up: script } = loaded;
-  return runSqlInTransaction({ direction: 'up', step, script, check, record }, context);
+  return runSqlInTransaction({ direction: 'up', step, script, check, change }, context);
 }
 
 async function applyModule(
   step: ExecutableStep,
   loaded: LoadedModule,
   context: RunContext,
-  record: (connection: Queryable) => Promise<void>,
+  change: RowChange,
 ): Promise<void> {
   const { beforeUp, up } = loaded.script;
   const check = (begun: HistoryRow | undefined) => refuseChangedKind(loaded, begun);
@@ -39,7 +43,7 @@ async function applyModule(
   const before = beforeUp ? ('beforeUp' as const) : undefined;
   const phase = 'up';
   await runInTransaction(
-    { direction, phase, before, step, check, work: (transaction) => up(transaction), record },
+    { direction, phase, before, step, check, work: (transaction) => up(transaction), change },
     context,
   );
 }
@@ -47,9 +51,9 @@ async function applyModule(
 async function applyStatements(
   step: ExecutableStep,
   loaded: LoadedSql,
-  start: number,
+  record: AlterationRecord,
   context: RunContext,
-  finish: (connection: Queryable) => Promise<void>,
+  change: RowChange,
 ): Promise<void> {
   const { file } = loaded.alteration;
   const { historyTable, origin } = context;
@@ -61,9 +65,8 @@ async function applyStatements(
       step,
       checksum: loaded.checksum,
       script: loaded.up,
-      record: (connection, journal) =>
-        recordStarted(connection, historyTable, recordOf(loaded, start), origin, journal),
-      finish,
+      record: (connection, journal) => recordStarted(connection, historyTable, record, origin, journal),
+      finish: (connection) => changeRow(connection, change),
     },
     context,
   );
@@ -79,7 +82,7 @@ function refuseChangedKind({ alteration: { file } }: LoadedAlteration, begun: Hi
   });
 }
 
-function recordOf({ alteration, checksum }: LoadedAlteration, start: number): AlterationRecord {
+function recordOf({ alteration, checksum }: LoadedAlteration, startedAt: number): AlterationRecord {
   const { id, version, name } = alteration;
-  return { id, version, name, checksum, durationMs: performance.now() - start };
+  return { id, version, name, checksum, startedAt };
 }

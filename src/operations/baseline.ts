@@ -1,8 +1,8 @@
-import type { DatabaseTransactionConnection } from 'slonik';
 import { BaselineRefusedError } from '../core/errors.ts';
 import { currentVersion, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget, type Target } from '../core/target.ts';
 import { checksumAlteration } from '../folder/checksum.ts';
+import type { Transaction } from '../postgres/connection.ts';
 import { recordBaseline, upgradeHistoryTable } from '../postgres/history-table.ts';
 import { withGrace } from './grace.ts';
 import { newOrigin, type RunOptions, reporterOf } from './options.ts';
@@ -34,11 +34,7 @@ async function runBaseline(options: BaselineOptions): Promise<BaselineReport> {
   });
 }
 
-async function record(
-  snapshot: Snapshot,
-  target: Target,
-  transaction: DatabaseTransactionConnection,
-): Promise<BaselineReport> {
+async function record(snapshot: Snapshot, target: Target, transaction: Transaction): Promise<BaselineReport> {
   refuseRows(snapshot);
   const { folder, historyTable, tableState, alterations } = snapshot;
   const { steps } = planDeploy(alterations, [], target);

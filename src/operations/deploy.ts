@@ -1,8 +1,8 @@
-import type { DatabaseTransactionConnection } from 'slonik';
 import type { Renaming } from '../core/history.ts';
 import { currentVersion, type DeployPlan, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
+import type { Transaction } from '../postgres/connection.ts';
 import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/history-table.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
@@ -167,7 +167,7 @@ async function loadSteps(
 async function prepareHistory(
   { historyTable, tableState }: Snapshot,
   { plan, accepted }: Decision,
-  transaction: DatabaseTransactionConnection,
+  transaction: Transaction,
 ): Promise<void> {
   await upgradeHistoryTable(transaction, historyTable, tableState);
   await renameRows(transaction, historyTable, plan.renamings);

@@ -1,7 +1,6 @@
 import { RollbackRefusedError } from '../core/errors.ts';
 import type { LoadedModule } from '../folder/load-alterations.ts';
-import { recordReverting, removeRow } from '../postgres/history-table.ts';
-import type { Queryable } from '../postgres/query.ts';
+import { changeRow, type RowChange, recordReverting, removed } from '../postgres/history-table.ts';
 import { runInTransaction, runOutsideTransaction, runSqlInTransaction } from './run-alteration.ts';
 import type { ExecutableStep, RunContext } from './run-context.ts';
 import { runStatements } from './run-statements.ts';
@@ -11,25 +10,26 @@ export async function revertAlteration(step: ExecutableStep, context: RunContext
   const { loaded } = step;
   const { file: alteration, id, downFile } = loaded.alteration;
   const { historyTable } = context;
-  const remove = (connection: Queryable) => removeRow(connection, historyTable, id);
-  if (loaded.kind === 'module') return revertModule(step, loaded, context, remove);
+  const change = removed(historyTable, id);
+  if (loaded.kind === 'module') return revertModule(step, loaded, context, change);
   const { down: script } = loaded;
   if (!script) throw irreversible(alteration);
   const file = downFile ?? alteration;
   const direction = 'down';
   if (script.mode === 'transaction') {
-    return runSqlInTransaction({ direction, step, file, script, record: remove }, context);
+    return runSqlInTransaction({ direction, step, file, script, change }, context);
   }
   const record: Parameters<typeof runStatements>[0]['record'] = (connection, journal) =>
     recordReverting(connection, historyTable, id, journal);
-  await runStatements({ alteration, file, direction, step, script, record, finish: remove }, context);
+  const finish: Parameters<typeof runStatements>[0]['finish'] = (connection) => changeRow(connection, change);
+  await runStatements({ alteration, file, direction, step, script, record, finish }, context);
 }
 
 async function revertModule(
   step: ExecutableStep,
   loaded: LoadedModule,
   context: RunContext,
-  record: (connection: Queryable) => Promise<void>,
+  change: RowChange,
 ): Promise<void> {
   const { beforeDown, down } = loaded.script;
   if (!down) throw irreversible(loaded.alteration.file);
@@ -43,7 +43,7 @@ async function revertModule(
   }
   const before = beforeDown ? ('beforeDown' as const) : undefined;
   await runInTransaction(
-    { direction, phase: 'down', before, step, work: (transaction) => down(transaction), record },
+    { direction, phase: 'down', before, step, work: (transaction) => down(transaction), change },
     context,
   );
 }

@@ -2,13 +2,17 @@ import type { DatabasePoolConnection, DatabaseTransactionConnection } from 'slon
 import type { Phase } from '../core/errors.ts';
 import type { HistoryRow } from '../core/history.ts';
 import type { SqlScript, SqlStatement } from '../folder/split-sql.ts';
+import type { Transaction } from '../postgres/connection.ts';
+import type { RowChange } from '../postgres/history-table.ts';
+import { lockKey } from '../postgres/lock.ts';
 import { rawQuery } from '../postgres/query.ts';
+import { resetRole } from '../postgres/reset-session.ts';
 import { confirmStep, TakenOver } from './confirm-step.ts';
 import { describeFailure, type FailureSetting } from './describe-failure.ts';
 import { resetSession } from './reset-session.ts';
 import { retryOnLocks } from './retry-locks.ts';
 import type { ExecutableStep, RunContext } from './run-context.ts';
-import { type FailedQueries, runPhase } from './run-phase.ts';
+import type { FailedQueries } from './run-phase.ts';
 import { refuseSessionState, sendOutside } from './send-outside.ts';
 
 interface PartRun {
@@ -19,8 +23,8 @@ interface PartRun {
 }
 
 interface RecordedRun extends PartRun {
-  /** Writes the history's change, in the same transaction. */
-  readonly record: (transaction: DatabaseTransactionConnection) => Promise<unknown>;
+  /** The history's change, in the same transaction. */
+  readonly change: RowChange;
 }
 
 interface FunctionRun extends RecordedRun {
@@ -43,7 +47,10 @@ export async function runInTransaction(run: FunctionRun, context: RunContext): P
       () => setting,
       context,
       (transaction, onQuery) =>
-        runPhase(work, transaction, { session, abandon, failedQueries, onQuery, transaction: 'inside' }),
+        transaction.scripts(async (inner) => {
+          const { runPhase } = await import('./run-phase.ts'); // with slonik
+          await runPhase(work, inner, { session, abandon, failedQueries, onQuery, transaction: 'inside' });
+        }),
     );
   });
 }
@@ -61,22 +68,23 @@ export async function runSqlInTransaction(run: SqlRun, context: RunContext): Pro
   const { file = alteration } = run;
   await retryOnLocks(alteration, context, async () => {
     let statement: SqlStatement | undefined;
-    const setting = () => ({
+    const setting = (stage: FailureSetting['stage']) => ({
       alteration: file,
       phase,
       transaction: 'inside' as const,
-      ...(statement ? { sql: { file, script, statement } } : {}),
+      ...(stage === 'script' && statement ? { sql: { file, script, statement } } : {}),
     });
+    const total = script.statements.length;
+    const onStart = (next: SqlStatement, index: number) => () => {
+      statement = next;
+      context.report({ type: 'statement', alteration: file, index: index + 1, total, summary: next.summary });
+    };
     await recorded(run, setting, context, async (transaction, onQuery) => {
+      context.abandon?.throwIfAborted();
       for (const [index, next] of script.statements.entries()) {
-        context.abandon?.throwIfAborted();
-        statement = next;
-        const at = { index: index + 1, total: script.statements.length };
-        context.report({ type: 'statement', alteration: file, ...at, summary: next.summary });
         onQuery(next.text);
-        await transaction.query(rawQuery(next.text));
+        transaction.defer({ ...rawQuery(next.text), onStart: onStart(next, index) });
       }
-      statement = undefined;
     });
   });
 }
@@ -98,7 +106,9 @@ export async function runOutsideTransaction(run: OutsideRun, context: RunContext
         const begun = await confirmStep(direction, step, outside.connection, context);
         check?.(begun);
         context.report({ type: 'phase', alteration, phase });
-        await runPhase(work, outside.connection, {
+        const scripts = await outside.connection.scripts();
+        const { runPhase } = await import('./run-phase.ts');
+        await runPhase(work, scripts, {
           session,
           abandon,
           failedQueries,
@@ -118,34 +128,48 @@ export async function runOutsideTransaction(run: OutsideRun, context: RunContext
 
 type PartialSetting = Omit<FailureSetting, 'stage' | 'folder' | 'session' | 'historyTable'>;
 
+/** Does the work and writes the history's change. */
 async function recorded(
-  { direction, step, check, record }: RecordedRun,
-  setting: () => PartialSetting,
+  { direction, step, check, change }: RecordedRun,
+  setting: (stage: FailureSetting['stage']) => PartialSetting,
   context: RunContext,
-  work: (transaction: DatabaseTransactionConnection, onQuery: (text: string) => void) => Promise<void>,
+  work: (transaction: Transaction, onQuery: (text: string) => void) => Promise<void>,
 ): Promise<void> {
   const { session, locked, folder, historyTable, patience, abandon } = context;
+  const beginning = { lockKey: lockKey(historyTable), settings: session.begun };
   // Behind a pooler the role would be somebody else's next; a function may have changed it.
   let mayHaveChangedRole = session.database.pooler === 'transaction';
   const onQuery = (text: string) => {
     mayHaveChangedRole ||= /\b(?:role|authorization)\b/i.test(text);
   };
-  let stage: FailureSetting['stage'] = 'script';
+  const reached: { stage: FailureSetting['stage'] } = { stage: 'script' };
+  const onCommit = () => {
+    reached.stage = 'commit';
+  };
   try {
-    const leaks = await locked.transaction(async (transaction) => {
+    const inTransaction = async (transaction: Transaction) => {
       const begun = await confirmStep(direction, step, transaction, context);
       check?.(begun);
       await work(transaction, onQuery);
-      stage = 'record';
+      const onStart = () => {
+        reached.stage = 'record';
+      };
       // The history is ours to write, whatever role the alteration has taken.
-      const left = mayHaveChangedRole ? await session.resetRole(transaction) : [];
-      await record(transaction);
-      stage = 'commit';
+      const left = mayHaveChangedRole ? await resetRole(transaction, beginning, onStart) : [];
+      transaction.defer({ ...change.query(transaction.startedAt()), onStart });
       return left;
-    }, patience.lockTimeoutMs);
+    };
+    const leaks = await locked.transaction(inTransaction, {
+      lockTimeoutMs: patience.lockTimeoutMs,
+      onCommit,
+    });
     if (leaks.length > 0) context.report({ type: 'leaked', alteration: step.loaded.alteration.file, leaks });
   } catch (error) {
     if (error instanceof TakenOver) throw error;
-    throw describeFailure(error, { ...setting(), stage, folder, session, historyTable, abandon });
+    const { stage } = reached;
+    const refusal = stage === 'record' ? change.refusal(error) : undefined;
+    throw (
+      refusal ?? describeFailure(error, { ...setting(stage), stage, folder, session, historyTable, abandon })
+    );
   }
 }

@@ -1,4 +1,4 @@
-import type { DatabaseTransactionConnection } from 'slonik';
+import type { Transaction } from '../postgres/connection.ts';
 import { lockKey } from '../postgres/lock.ts';
 import { type LockedSession, withLockedSession } from '../postgres/locked-session.ts';
 import type { RunEvent } from './events.ts';
@@ -13,9 +13,7 @@ export interface Turn {
    * One transaction on the history as it is now: another instance may have altered while this one waited.
    * It is made again while others hold locks on the history table.
    */
-  readonly onHistory: <T>(
-    work: (current: Snapshot, transaction: DatabaseTransactionConnection) => Promise<T>,
-  ) => Promise<T>;
+  readonly onHistory: <T>(work: (current: Snapshot, transaction: Transaction) => Promise<T>) => Promise<T>;
 }
 
 /** Calls `work` when it is this instance's turn. */
@@ -31,6 +29,7 @@ export async function underLock<T>(
     waitMs: options.lockWaitMs ?? defaultLockWaitMs,
     lockTimeoutMs: options.lockTimeoutMs ?? defaultLockTimeoutMs,
     signal: options.stop,
+    tellLeaks: options.tellLeaks ?? false,
     onWait: (wait: Omit<Extract<RunEvent, { type: 'lock-waiting' }>, 'type'>) =>
       report({ type: 'lock-waiting', ...wait }),
   };
@@ -46,13 +45,13 @@ function onHistory<T>(
   locked: LockedSession,
   snapshot: Snapshot,
   options: RunOptions,
-  work: (current: Snapshot, transaction: DatabaseTransactionConnection) => Promise<T>,
+  work: (current: Snapshot, transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   const { session, historyTable } = snapshot;
   return retryOnHistory(session, historyTable, options, locked.backendPid, () =>
     locked.transaction(
       async (transaction) => work(await refreshSnapshot(snapshot, transaction), transaction),
-      options.lockTimeoutMs ?? defaultLockTimeoutMs,
+      { lockTimeoutMs: options.lockTimeoutMs ?? defaultLockTimeoutMs },
     ),
   );
 }

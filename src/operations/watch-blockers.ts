@@ -46,8 +46,15 @@ export async function withBlockerWatch<T>(
     const keep = (blockers: readonly Blocker[]) => {
       last = blockers;
     };
-    void watchUntil(over.signal, watched, look, keep, report);
-    return inner().finally(() => over.abort());
+    // Often enough to see what a lock timeout soon ends.
+    const { lockTimeoutMs } = watched;
+    const everyMs = lockTimeoutMs > 0 ? Math.min(1_000, Math.max(100, lockTimeoutMs / 3)) : 1_000;
+    const watch = () => void watchUntil(over.signal, everyMs, watched, look, keep, report);
+    const timer = setTimeout(watch, everyMs).unref(); // most are over before
+    return inner().finally(() => {
+      clearTimeout(timer);
+      over.abort();
+    });
   };
   try {
     return await work({ during, lastBlockers: () => last });
@@ -59,26 +66,26 @@ export async function withBlockerWatch<T>(
 
 async function watchUntil(
   over: AbortSignal,
-  { alteration, lockTimeoutMs, backendPid }: Watched,
+  everyMs: number,
+  { alteration, backendPid }: Watched,
   look: (pid: number | undefined) => Promise<readonly Blocker[]>,
   keep: (blockers: readonly Blocker[]) => void,
   report: (event: RunEvent) => void,
 ): Promise<void> {
-  // Often enough to see what a lock timeout soon ends.
-  const everyMs = lockTimeoutMs > 0 ? Math.min(1_000, Math.max(100, lockTimeoutMs / 3)) : 1_000;
   let told = '';
   let toldAt = 0;
   try {
     for (;;) {
-      await pause(everyMs, undefined, { signal: over, ref: false });
       const blockers = await look(backendPid());
-      if (over.aborted || blockers.length === 0) continue;
-      keep(blockers);
+      if (over.aborted) return;
       const pids = blockers.map(({ pid }) => pid).join();
-      if (pids === told && performance.now() - toldAt < reportEveryMs) continue;
-      told = pids;
-      toldAt = performance.now();
-      report({ type: 'blocked', alteration, blockers });
+      if (blockers.length > 0) keep(blockers);
+      if (blockers.length > 0 && (pids !== told || performance.now() - toldAt >= reportEveryMs)) {
+        told = pids;
+        toldAt = performance.now();
+        report({ type: 'blocked', alteration, blockers });
+      }
+      await pause(everyMs, undefined, { signal: over, ref: false });
     }
   } catch {
     // Over, or no further connection to be had: to name the blockers is a courtesy.

@@ -1,7 +1,6 @@
-import { sql } from 'slonik';
-import { z } from 'zod';
 import type { Blocker } from '../core/errors.ts';
-import { type Queryable, readDocument } from './query.ts';
+import { type Queryable, readDocument, trusted } from './query.ts';
+import { sql } from './sql.ts';
 
 const queryLength = 80;
 
@@ -12,7 +11,8 @@ const queryLength = 80;
  * telling the sessions' states of the first time.
  */
 export async function readBlockers(connection: Queryable, pid: number): Promise<readonly Blocker[]> {
-  return readDocument(connection, blockersQuery(pid), z.array(blockerSchema));
+  const blockers = await readDocument(connection, blockersQuery(pid), trusted<readonly Blocker[]>());
+  return blockers.map(shorten);
 }
 
 // pg_blocking_pids and pg_locks hold up all who take locks, if only for a moment: a session that does not wait is
@@ -96,23 +96,10 @@ const lockInTheWay = sql.fragment`
   order by conflicts desc, l.granted desc, their.level desc
   limit 1`;
 
-const text = z.string().exactOptional();
-
-const blockerSchema = z
-  .object({
-    pid: z.number(),
-    applicationName: text,
-    role: text,
-    state: text,
-    transactionAgeMs: z.number().exactOptional(),
-    lockMode: text,
-    relation: text,
-    query: text,
-  })
-  .transform(({ query = '', ...facts }): Blocker => {
-    const words = firstWords(query);
-    return words ? { ...facts, query: words } : facts;
-  });
+function shorten({ query = '', ...facts }: Blocker): Blocker {
+  const words = firstWords(query);
+  return words ? { ...facts, query: words } : facts;
+}
 
 function firstWords(query: string): string {
   if (query === '<insufficient privilege>') return '';

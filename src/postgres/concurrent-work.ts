@@ -2,11 +2,10 @@
 // a transaction, with search_path and role as the statement has them.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { type FragmentSqlToken as Fragment, type QuerySqlToken, sql } from 'slonik';
-import { z } from 'zod';
 import type { ConcurrentWork, QualifiedName, ReindexWork } from '../core/concurrent-work.ts';
 import type { Blocker } from '../core/errors.ts';
-import { type Queryable, readDocument } from './query.ts';
+import { type Queryable, readDocument, trusted } from './query.ts';
+import { type Fragment, type Query, sql } from './sql.ts';
 
 const pollMs = 200;
 const reportEveryMs = 5_000;
@@ -41,7 +40,7 @@ export interface PrepareOptions {
 export type ConcurrentStep =
   | { readonly kind: 'run' }
   | { readonly kind: 'done' }
-  | { readonly kind: 'run-instead'; readonly query: QuerySqlToken };
+  | { readonly kind: 'run-instead'; readonly query: Query };
 
 /**
  * Makes ready for the statement: waits until no other session is at the same work (a killed runner may have left one),
@@ -99,7 +98,7 @@ async function verifyReindex(connection: Queryable, work: ReindexWork): Promise<
   throw new Error(`reindex is over, but these indexes are invalid: ${names}`);
 }
 
-function finalizeDetach({ table, partition }: Work<'detach-partition'>): QuerySqlToken {
+function finalizeDetach({ table, partition }: Work<'detach-partition'>): Query {
   return sql.unsafe`alter table ${identifierOf(table)} detach partition ${identifierOf(partition)} finalize`;
 }
 
@@ -146,7 +145,7 @@ async function readOthers(connection: Queryable, work: IndexWork): Promise<reado
         and (${isLockOfDrop(work)} or ${isLockOfBuild(work)})
       order by l.pid, c.relkind desc
     ) as other`;
-  return readDocument(connection, query, z.array(blockerSchema));
+  return readDocument(connection, query, trusted<readonly Blocker[]>());
 }
 
 /** Nothing else that lasts takes this lock on an index; a `reindex` does too. */
@@ -195,7 +194,7 @@ async function readInvalid(connection: Queryable, condition: Fragment): Promise<
     join pg_catalog.pg_class as c on c.oid = i.indexrelid
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
     where not i.indisvalid and c.relkind = 'i' and ${condition}`;
-  return readDocument(connection, query, z.array(z.object({ schema: z.string(), name: z.string() })));
+  return readDocument(connection, query, trusted<readonly IndexName[]>());
 }
 
 /**
@@ -266,7 +265,7 @@ async function readCreated(
 ): Promise<'valid' | 'invalid' | 'absent'> {
   const query = sql.unsafe`
     select (select i.indisvalid::text from pg_catalog.pg_index as i where ${isIndexOf(work)}) as document`;
-  const valid = await readDocument(connection, query, z.boolean().nullable());
+  const valid = await readDocument(connection, query, trusted<boolean | null>());
   if (valid === null) return 'absent';
   return valid ? 'valid' : 'invalid';
 }
@@ -276,7 +275,7 @@ async function existsAny(connection: Queryable, names: readonly QualifiedName[])
   return readDocument(
     connection,
     sql.unsafe`select (coalesce(${relations}) is not null)::text as document`,
-    z.boolean(),
+    trusted<boolean>(),
   );
 }
 
@@ -295,7 +294,7 @@ async function readPartition(
       left join pg_catalog.pg_inherits as i on i.inhparent = o.parent and i.inhrelid = o.child
       where o.parent is not null and o.child is not null
     )::text as document`;
-  const state = await readDocument(connection, query, z.enum(['attached', 'pending', 'detached']).nullable());
+  const state = await readDocument(connection, query, trusted<'attached' | 'pending' | 'detached' | null>());
   return state ?? 'absent';
 }
 
@@ -311,18 +310,3 @@ function identifierOf(name: QualifiedName) {
 function partsOf({ schema, name }: QualifiedName): string[] {
   return schema === undefined ? [name] : [schema, name];
 }
-
-const text = z.string().exactOptional();
-
-const blockerSchema = z
-  .object({
-    pid: z.number(),
-    lockMode: z.string(),
-    relation: z.string(),
-    applicationName: text,
-    role: text,
-    state: text,
-    transactionAgeMs: z.number().exactOptional(),
-    query: text,
-  })
-  .transform((blocker): Blocker => blocker);

@@ -1,16 +1,13 @@
-import type { Socket } from 'node:net';
 import type pg from 'pg';
-import {
-  createPool,
-  createTypeParserPreset,
-  type DatabasePool,
-  type DriverTypeParser,
-  type Interceptor,
-} from 'slonik';
+import type { DatabasePool, DriverTypeParser, Interceptor } from 'slonik';
 import { AlterationError, DatabaseRefusedError, DatabaseUnreachableError } from '../core/errors.ts';
+import { type Connection, openConnection, type ScriptAccess } from './connection.ts';
 import { parseConnectionString } from './connection-string.ts';
 import { findErrorCode, findMessage } from './database-failure.ts';
-import { createDriver } from './driver.ts';
+import { createLink, type Link } from './link.ts';
+import type { AttachedSlonik } from './slonik.ts';
+import { socketOf } from './socket.ts';
+import { waitAtMost } from './wait-at-most.ts';
 
 /** The database: a connection string, or the caller's own slonik pool. */
 export type DatabaseSource = string | DatabasePool;
@@ -21,7 +18,7 @@ export interface RowOptions {
   readonly typeParsers?: readonly DriverTypeParser[];
 }
 
-export interface PoolOptions {
+export interface ConnectOptions {
   /** Shown in pg_stat_activity, cut to PostgreSQL's 63 bytes. */
   readonly applicationName: string;
   readonly rows?: RowOptions | undefined;
@@ -34,43 +31,71 @@ export interface PoolOptions {
 /** A database that was put to sleep may take its time. */
 export const longestConnectMs = 10_000;
 
-// slonik's defaults are made for web requests: they end statements and transactions, and run them again.
-const patience = {
-  statementTimeout: 'DISABLE_TIMEOUT',
-  idleInTransactionSessionTimeout: 'DISABLE_TIMEOUT',
-  idleTimeout: 'DISABLE_TIMEOUT',
-  maximumConnectionAge: 'DISABLE_TIMEOUT',
-  connectionRetryLimit: 0,
-  queryRetryLimit: 0,
-  transactionRetryLimit: 0,
-  maxPoolSize: 1,
-  minPoolSize: 0,
-  resetConnection: async () => undefined,
-} as const;
+const goodByeMs = 2_000;
 
-/** A pool of one connection; for a pool of the caller's one of the same configuration, save for the patience. */
-export async function createSessionPool(
-  source: DatabaseSource,
-  options: PoolOptions,
-  onClient: (client: pg.Client) => void,
-): Promise<DatabasePool> {
-  const given = typeof source === 'string' ? undefined : source.configuration;
-  const { rows } = options;
-  const pool = await createPool(given?.driverFactory ? given.connectionUri : 'postgres://', {
-    ...(given?.driverFactory
-      ? given
-      : {
-          driverFactory: createDriver(readClientConfig(source, options), onClient, options.keepaliveMs),
-          interceptors: [...(given?.interceptors ?? rows?.interceptors ?? [])],
-          typeParsers: [...(given?.typeParsers ?? rows?.typeParsers ?? createTypeParserPreset())],
-        }),
-    ...patience,
-  });
-  pool.on('error', () => undefined); // without a listener the process would die; the query under way tells
-  return pool;
+/** A way to the database, to be gone once. */
+export interface Connector {
+  /** Undefined where the caller's own driver connects. */
+  readonly client?: pg.Client;
+  /** Connects and calls `work`. Throws what describes why it could not connect, or the work's error as it is. */
+  readonly connect: <T>(work: (connection: Connection) => Promise<T>) => Promise<T>;
+  readonly end: () => Promise<void>;
 }
 
-function readClientConfig(source: DatabaseSource, options: PoolOptions): pg.ClientConfig {
+/** For a pool of the caller's: one connection of the same configuration, save for the time limits. */
+export async function createConnector(source: DatabaseSource, options: ConnectOptions): Promise<Connector> {
+  if (typeof source === 'string' || !source.configuration.driverFactory) return createOwn(source, options);
+  const { connectionOf, createOwnPool } = await import('./slonik.ts');
+  const pool = await createOwnPool(source);
+  return {
+    connect: (work) => pool.connect((slonik) => work(connectionOf(slonik))),
+    end: () => pool.end(),
+  };
+}
+
+function createOwn(source: DatabaseSource, options: ConnectOptions): Connector {
+  const link = createLink(readClientConfig(source, options), options.keepaliveMs);
+  const scripts = attachLater(link, rowsOf(source, options));
+  return {
+    client: link.client,
+    connect: async (work) => {
+      await link.connect();
+      // What interceptors do on connecting must be there before the session is looked at.
+      if (rowsOf(source, options)?.interceptors?.length) await scripts.connection();
+      return work(openConnection(link, scripts));
+    },
+    end: async () => {
+      await scripts.end();
+      await waitAtMost(link.end(), goodByeMs);
+      socketOf(link.client)?.destroy();
+    },
+  };
+}
+
+function rowsOf(source: DatabaseSource, { rows }: ConnectOptions): RowOptions | undefined {
+  if (typeof source === 'string') return rows;
+  const { interceptors, typeParsers } = source.configuration;
+  return { interceptors: interceptors ?? rows?.interceptors, typeParsers: typeParsers ?? rows?.typeParsers };
+}
+
+/** slonik is loaded when it is first asked for. */
+function attachLater(
+  link: Link,
+  rows: RowOptions | undefined,
+): ScriptAccess & { readonly end: () => Promise<void> } {
+  let attached: Promise<AttachedSlonik> | undefined;
+  const attach = () => {
+    attached ??= import('./slonik.ts').then(({ attachSlonik }) => attachSlonik(link, rows));
+    return attached;
+  };
+  return {
+    connection: async () => (await attach()).connection,
+    adopt: async (work) => (await attach()).adopt(work),
+    end: async () => (await attached)?.end(),
+  };
+}
+
+function readClientConfig(source: DatabaseSource, options: ConnectOptions): pg.ClientConfig {
   const given = typeof source === 'string' ? undefined : source.configuration;
   const { ssl, password } = given ?? {};
   return {
@@ -95,12 +120,6 @@ export interface Address {
 /** Where a client connects to: node-postgres has filled in the defaults and the PG* variables. */
 export function addressOf(client: pg.Client | undefined): Address | undefined {
   return client && { host: client.host, port: client.port };
-}
-
-/** The client's own, which node-postgres's types do not tell; with TLS the one above the other. */
-export function socketOf(client: pg.Client): Socket | undefined {
-  const { connection } = client as unknown as { connection?: { stream?: Socket } };
-  return connection?.stream;
 }
 
 const unreachableCodes =

@@ -1,4 +1,4 @@
-import { BackendTerminatedError, BackendTerminatedUnexpectedlyError } from 'slonik';
+import { BackendTerminatedError, BackendTerminatedUnexpectedlyError } from '@slonik/errors';
 import { type DatabaseFailure, DatabaseRefusedError } from '../core/errors.ts';
 
 /** What PostgreSQL said, wherever in the chain of causes it stands; undefined when it said nothing. */

@@ -1,16 +1,6 @@
-import pg from 'pg';
-import {
-  BackendTerminatedError,
-  BackendTerminatedUnexpectedlyError,
-  createDriverFactory,
-  type DriverCommand,
-  type DriverFactory,
-  type DriverTypeParser,
-} from 'slonik';
-
-import { watchSilence } from './silent-server.ts';
-
-type Parser = (value: string) => unknown;
+import type pg from 'pg';
+import { createDriverFactory, type DriverCommand, type DriverFactory, type DriverTypeParser } from 'slonik';
+import { type Link, markTermination, nativeParser, type Parser } from './link.ts';
 
 /** [type, array type] of the built-in types that slonik's presets parse. */
 const builtInOids: Readonly<Record<string, readonly [number, number]>> = {
@@ -22,38 +12,29 @@ const builtInOids: Readonly<Record<string, readonly [number, number]>> = {
   timestamptz: [1184, 1185],
 };
 
+/** What slonik sends around a transaction's handler. */
+const boundaries = new Set(['START TRANSACTION', 'COMMIT', 'ROLLBACK']);
+
 /**
- * slonik's driver over node-postgres, with three differences from slonik's own: built-in types are not looked up
- * over a second connection, PostgreSQL's errors reach the caller with all their fields, and the client is shown.
+ * slonik's driver over a link that is connected, with two differences from slonik's own: built-in types are not looked
+ * up over a second connection, and PostgreSQL's errors reach the caller with all their fields.
+ *
+ * @param isAdopted Whether the transaction under way is the runner's: then slonik's own boundaries are not sent.
  */
-export function createDriver(
-  config: pg.ClientConfig,
-  onClient: (client: pg.Client) => void,
-  keepaliveMs = 0,
-): DriverFactory {
+export function createDriver(link: Link, isAdopted: () => boolean): DriverFactory {
   return createDriverFactory(async ({ driverConfiguration }) => ({
     createPoolClient: async ({ clientEventEmitter }) => {
-      const parsers = new Map<number, Parser>();
-      const client = new pg.Client({
-        ...config,
-        types: {
-          getTypeParser: (oid, format) => parsers.get(Number(oid)) ?? nativeParser(Number(oid), format),
-        },
-      });
-      onClient(client);
-      client.on('error', (error) => clientEventEmitter.emit('error', markTermination(error)));
-      client.on('notice', ({ message }) => clientEventEmitter.emit('notice', { message: message ?? '' }));
+      link.client.on('error', (error) => clientEventEmitter.emit('error', markTermination(error)));
+      link.client.on('notice', ({ message }) =>
+        clientEventEmitter.emit('notice', { message: message ?? '' }),
+      );
       return {
-        connect: async () => {
-          await client.connect();
-          await addParsers(client, parsers, driverConfiguration.typeParsers);
-        },
-        end: () => client.end(),
-        query: async (text, values) => {
-          const over = new AbortController();
-          if (keepaliveMs > 0) void watchSilence(client, keepaliveMs, over.signal);
-          return runQuery(client, text, values).finally(() => over.abort());
-        },
+        connect: () => addParsers(link, driverConfiguration.typeParsers),
+        end: async () => undefined,
+        query: async (text, values) =>
+          isAdopted() && boundaries.has(text)
+            ? nothing
+            : describeAnswer(await link.query(text, values ?? [])),
         stream: () => {
           throw new Error('Streams are not available to alterations; read the rows with any or many.');
         },
@@ -62,56 +43,25 @@ export function createDriver(
   }));
 }
 
-function nativeParser(oid: number, format: 'text' | 'binary' | undefined): Parser {
-  return pg.types.getTypeParser(oid, format === 'binary' ? 'text' : format) as Parser; // text is all that is asked for
+const nothing = { command: '' as DriverCommand, fields: [], rowCount: null, rows: [] };
+
+function describeAnswer({ command, fields, rowCount, rows }: pg.QueryResult) {
+  return {
+    command: command as DriverCommand, // slonik names five commands; PostgreSQL has more
+    fields: fields.map(({ dataTypeID, name }) => ({ dataTypeId: dataTypeID, name })),
+    rowCount,
+    rows,
+  };
 }
 
-async function runQuery(client: pg.Client, text: string, values: unknown[] | undefined) {
-  try {
-    const answer: pg.QueryResult<pg.QueryResultRow> | pg.QueryResult<pg.QueryResultRow>[] =
-      await client.query(text, values);
-    const result = Array.isArray(answer) ? answer.at(-1) : answer;
-    return {
-      command: (result?.command ?? '') as DriverCommand, // slonik names five commands; PostgreSQL has more
-      fields: (result?.fields ?? []).map(({ dataTypeID, name }: pg.FieldDef) => ({
-        dataTypeId: dataTypeID,
-        name,
-      })),
-      rowCount: result?.rowCount ?? null,
-      rows: result?.rows ?? [],
-    };
-  } catch (error) {
-    throw markTermination(error);
-  }
-}
-
-/** slonik must know that a session is gone, or it would send a rollback after it. */
-export function markTermination(error: unknown): Error {
-  if (!(error instanceof Error)) return new Error(String(error));
-  if (error.message.includes('Connection terminated unexpectedly')) {
-    return new BackendTerminatedUnexpectedlyError(error);
-  }
-  const code = 'code' in error ? String(error.code) : '';
-  const gone = ['57P01', '57P02', '25P03', '25P04', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'];
-  // After a fatal error the connection is closed; a pooler's say so with codes of their own.
-  const fatal = 'severity' in error && error.severity === 'FATAL';
-  return fatal || gone.includes(code) || error.message.includes('Connection terminated')
-    ? new BackendTerminatedError(error)
-    : error;
-}
-
-async function addParsers(
-  client: pg.Client,
-  parsers: Map<number, Parser>,
-  typeParsers: readonly DriverTypeParser[],
-): Promise<void> {
+async function addParsers(link: Link, typeParsers: readonly DriverTypeParser[]): Promise<void> {
   const unknown = typeParsers.filter(({ name }) => !(name in builtInOids)).map(({ name }) => name);
-  const found = unknown.length > 0 ? await lookUpOids(client, unknown) : {};
+  const found = unknown.length > 0 ? await lookUpOids(link, unknown) : {};
   for (const { name, parse } of typeParsers) {
     const oids = builtInOids[name] ?? found[name];
     if (!oids) continue; // an extension's type that only a later alteration creates
-    parsers.set(oids[0], parse);
-    parsers.set(oids[1], (text) => parseEntries(parseTextArray(text), parse));
+    link.parsers.set(oids[0], parse);
+    link.parsers.set(oids[1], (text) => parseEntries(parseTextArray(text), parse));
   }
 }
 
@@ -122,8 +72,8 @@ function parseEntries(value: unknown, parse: Parser): unknown {
   return typeof value === 'string' ? parse(value) : value;
 }
 
-async function lookUpOids(client: pg.Client, names: readonly string[]) {
-  const { rows } = await client.query<{ typname: string; oid: number; typarray: number }>(
+async function lookUpOids(link: Link, names: readonly string[]) {
+  const { rows }: { rows: { typname: string; oid: number; typarray: number }[] } = await link.query(
     'select typname, oid::int4, typarray::int4 from pg_catalog.pg_type where typname = any ($1)',
     [names],
   );

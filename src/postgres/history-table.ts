@@ -1,10 +1,11 @@
-import { sql } from 'slonik';
 import { z } from 'zod';
 import { alterationId, parseAlterationId } from '../core/alteration.ts';
 import { HistoryError, type Problem } from '../core/errors.ts';
 import type { History, HistoryRow, Renaming } from '../core/history.ts';
 import { next, parseReleasedVersion } from '../core/version.ts';
+import { findDatabaseFailure } from './database-failure.ts';
 import { type Queryable, rawQuery, readDocument } from './query.ts';
+import { type Fragment, type Query, sql } from './sql.ts';
 
 /** Where the history is kept. */
 export interface HistoryTable {
@@ -25,7 +26,8 @@ export interface AlterationRecord {
   readonly version: string;
   readonly name: string;
   readonly checksum: string;
-  readonly durationMs: number;
+  /** When it began, by `performance.now()`. */
+  readonly startedAt: number;
 }
 
 /** What the catalog tells of the table: absent, ours of a version, or something else. */
@@ -123,25 +125,58 @@ export async function createHistoryTableOfVersion(
   await commentTable(transaction, table, version);
 }
 
-/** Records an alteration as applied; call it inside the alteration's own transaction. */
-export async function recordApplied(
-  transaction: Queryable,
+/** A change of one row, which fails where there is no such row to change. */
+export interface RowChange {
+  /** @param startedAt When the transaction began in which it runs, by `performance.now()`. */
+  readonly query: (startedAt: number) => Query;
+  /** What its failure means; undefined when it means nothing more than it says. */
+  readonly refusal: (error: unknown) => HistoryError | undefined;
+}
+
+/** Makes a change outside of a transaction. */
+export async function changeRow(connection: Queryable, change: RowChange): Promise<void> {
+  await connection.query(change.query(performance.now())).catch((error: unknown) => {
+    throw change.refusal(error) ?? error;
+  });
+}
+
+/** Records an alteration as applied; it belongs into the alteration's own transaction. */
+export function applied(table: HistoryTable, record: AlterationRecord, origin: Origin): RowChange {
+  return {
+    query: (startedAt) => appliedQuery(table, record, origin, startedAt - record.startedAt),
+    refusal: (error) => (isNoRow(error) ? appliedMeanwhile(record.id) : undefined),
+  };
+}
+
+function appliedQuery(
   table: HistoryTable,
   record: AlterationRecord,
   origin: Origin,
-) {
-  const { rowCount } = await transaction.query(sql.unsafe`
+  beforeMs: number,
+): Query {
+  return oneRow(sql.fragment`
     insert into ${identifierOf(table)} as h
       ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state)
-    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${Math.round(record.durationMs)},
+    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum},
+      pg_catalog.round(${beforeMs} + 1000 * pg_catalog.date_part('epoch',
+        pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp())),
       ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied')
     on conflict ("timestamp") do update set
       version = excluded.version, name = excluded.name, checksum = excluded.checksum,
       applied_at = pg_catalog.clock_timestamp(), duration_ms = h.duration_ms + excluded.duration_ms, role = current_user,
       host = excluded.host, runner = excluded.runner, deploy_id = excluded.deploy_id,
       state = 'applied', statement_digests = null, statement_under_way = null
-    where h.state = 'started'`);
-  if (rowCount !== 1) throw appliedMeanwhile(record.id);
+    where h.state = 'started'
+    returning 1`);
+}
+
+/** It may be sent along with its commit: where it writes no row, it divides by zero. */
+function oneRow(change: Fragment): Query {
+  return sql.unsafe`with change as (${change}) select 1 / pg_catalog.count(*) from change`;
+}
+
+function isNoRow(error: unknown): boolean {
+  return findDatabaseFailure(error)?.sqlState === '22012';
 }
 
 /** How far an alteration is that runs statement by statement. */
@@ -160,12 +195,12 @@ export async function recordStarted(
   origin: Origin,
   { done, underWay }: StatementJournal,
 ) {
-  const digests = sql.array([...done], 'text');
+  const digests = sql.array(done);
   const { rowCount } = await connection.query(sql.unsafe`
     insert into ${identifierOf(table)} as h
       ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state,
        statement_digests, statement_under_way)
-    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${Math.round(record.durationMs)},
+    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${Math.round(performance.now() - record.startedAt)},
       ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started', ${digests}, ${underWay ?? null})
     on conflict ("timestamp") do update set
       checksum = excluded.checksum, statement_digests = excluded.statement_digests,
@@ -179,7 +214,7 @@ export async function recordStarted(
 export async function recordBaseline(
   transaction: Queryable,
   table: HistoryTable,
-  records: readonly AlterationRecord[],
+  records: readonly Omit<AlterationRecord, 'startedAt'>[],
   origin: Origin,
 ) {
   await transaction.query(sql.unsafe`
@@ -198,18 +233,19 @@ export async function recordReverting(
 ) {
   const { rowCount } = await connection.query(sql.unsafe`
     update ${identifierOf(table)}
-    set state = 'reverting', statement_digests = ${sql.array([...done], 'text')},
+    set state = 'reverting', statement_digests = ${sql.array(done)},
       statement_under_way = ${underWay ?? null}
     where "timestamp" = ${id} and state in ('applied', 'reverting')`);
   if (rowCount !== 1) throw rowDisappeared(id);
 }
 
-/** Removes the row of an alteration that is being rolled back, inside the same transaction. */
-export async function removeRow(transaction: Queryable, table: HistoryTable, id: string) {
-  const { rowCount } = await transaction.query(
-    sql.unsafe`delete from ${identifierOf(table)} where "timestamp" = ${id}`,
-  );
-  if (rowCount !== 1) throw rowDisappeared(id);
+/** Removes the row of an alteration that is being rolled back; it belongs into the same transaction. */
+export function removed(table: HistoryTable, id: string): RowChange {
+  return {
+    query: () =>
+      oneRow(sql.fragment`delete from ${identifierOf(table)} where "timestamp" = ${id} returning 1`),
+    refusal: (error) => (isNoRow(error) ? rowDisappeared(id) : undefined),
+  };
 }
 
 /** Brings rows up to date with renamed files. */

@@ -1,9 +1,8 @@
 // What a script has left in its session: found out before the session is reset, and told by name.
 
 import pg from 'pg';
-import { sql } from 'slonik';
-import { z } from 'zod';
-import { type Queryable, readDocument } from './query.ts';
+import { type Queryable, readDocument, trusted } from './query.ts';
+import { sql } from './sql.ts';
 
 /** The lock's key as pg_locks has it: two halves of one number, or, with an `objsubid` of 2, two numbers. */
 export interface AdvisoryLock {
@@ -107,26 +106,6 @@ function advisoryLocksSql(lockKey: bigint): string {
     order by l.classid::bigint, l.objid::bigint, l.objsubid, l.mode`;
 }
 
-const names = z.array(z.string());
-
-const leaksSchema = z.object({
-  settings: names,
-  role: z.string().exactOptional(),
-  sessionAuthorization: z.string().exactOptional(),
-  temporaryObjects: z.array(z.object({ kind: z.string(), name: z.string() })),
-  preparedStatements: names,
-  cursors: names,
-  channels: names,
-  advisoryLocks: z.array(
-    z.object({ classid: z.number(), objid: z.number(), objsubid: z.number(), mode: z.string() }),
-  ),
-});
-
-/** Parses the query's `document`, as the text that it is or as the value in it. */
-export function parseLeaks(document: unknown): Leaks {
-  return leaksSchema.parse(typeof document === 'string' ? JSON.parse(document) : document);
-}
-
 /** A few words for each, such as `temporary table scratch`. */
 export function describeLeaks(leaks: Leaks): readonly string[] {
   const { role, sessionAuthorization } = leaks;
@@ -154,7 +133,7 @@ function describeLock({ classid, objid, objsubid, mode }: AdvisoryLock): string 
 export async function releaseAdvisoryLocks(connection: Queryable, leaks: Leaks): Promise<void> {
   if (leaks.advisoryLocks.length === 0) return;
   const query = releaseOnce(leaks.advisoryLocks);
-  while ((await readDocument(connection, query, z.number())) > 0);
+  while ((await readDocument(connection, query, trusted<number>())) > 0);
 }
 
 // Looks what is held first: to release what is not is a warning. That pg_locks is read before anything is released

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { sql } from 'slonik';
-import { z } from 'zod';
 import { LockHeldError, type LockHolder, StoppedError } from '../core/errors.ts';
 import type { HistoryTable } from './history-table.ts';
-import { type Queryable, rawQuery, readDocument } from './query.ts';
+import { type Queryable, rawQuery, readDocument, trusted } from './query.ts';
+import { sql } from './sql.ts';
 
 const pollMs = 100;
 const reportEveryMs = 5_000;
@@ -55,7 +54,8 @@ export async function readLockHolder(connection: Queryable, key: bigint): Promis
       where ${isLockSql(key)}
       limit 1
     )::text as document`);
-  return (await readDocument(connection, query, holderSchema.nullable())) ?? undefined;
+  const row = await readDocument(connection, query, trusted<HolderRow | null>());
+  return row ? describeHolder(row) : undefined;
 }
 
 /** Whether the session that asks holds the lock; without parameters. */
@@ -98,7 +98,7 @@ async function tryLock(connection: Queryable, key: bigint): Promise<boolean> {
   return readDocument(
     connection,
     sql.unsafe`select pg_catalog.pg_try_advisory_lock(${key}::bigint)::text as document`,
-    z.boolean(),
+    trusted<boolean>(),
   );
 }
 
@@ -126,20 +126,20 @@ async function lockHeld(connection: Queryable, key: bigint, waitedMs: number): P
   });
 }
 
-const holderSchema = z
-  .object({
-    pid: z.number(),
-    applicationName: z.string(),
-    host: z.string().nullable(),
-    role: z.string().nullable(),
-    since: z.string().nullable(),
-  })
-  .transform(
-    ({ pid, applicationName, host, role, since }): LockHolder => ({
-      pid,
-      applicationName,
-      ...(host ? { host } : {}),
-      ...(role ? { role } : {}),
-      ...(since ? { since: new Date(since).toISOString() } : {}),
-    }),
-  );
+interface HolderRow {
+  readonly pid: number;
+  readonly applicationName: string;
+  readonly host: string | null;
+  readonly role: string | null;
+  readonly since: string | null;
+}
+
+function describeHolder({ pid, applicationName, host, role, since }: HolderRow): LockHolder {
+  return {
+    pid,
+    applicationName,
+    ...(host ? { host } : {}),
+    ...(role ? { role } : {}),
+    ...(since ? { since: new Date(since).toISOString() } : {}),
+  };
+}

@@ -1,18 +1,24 @@
-import type { DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
-import { sql } from 'slonik';
+import type { Connection, Transaction } from './connection.ts';
 import { type LockOptions, withLock } from './lock.ts';
 import { openPooledSession } from './pooled-session.ts';
 import { type Queryable, rawQuery } from './query.ts';
-import type { SessionRemains } from './reset-session.ts';
+import {
+  type Beginning,
+  readResetAnswers,
+  resetQueries,
+  resetSession,
+  type SessionRemains,
+} from './reset-session.ts';
 import type { Session } from './session.ts';
 import { wholeMs } from './session-facts.ts';
+import { sql } from './sql.ts';
 
 /** A session that may alter: within what it offers no other instance does. */
 export interface LockedSession {
   /** A transaction under the lock. PostgreSQL gives up waiting for any other lock in it after the lock timeout. */
   readonly transaction: <T>(
-    work: (transaction: DatabaseTransactionConnection) => Promise<T>,
-    lockTimeoutMs: number,
+    work: (transaction: Transaction) => Promise<T>,
+    options: TransactionOptions,
   ) => Promise<T>;
   /** Work outside a transaction, under the lock. */
   readonly outside: <T>(work: (outside: OutsideSession) => Promise<T>, lockTimeoutMs: number) => Promise<T>;
@@ -22,58 +28,92 @@ export interface LockedSession {
   readonly backendPid: () => number | undefined;
 }
 
+export interface TransactionOptions {
+  readonly lockTimeoutMs: number;
+  /** Called when all before the commit is done. */
+  readonly onCommit?: () => void;
+}
+
 /** What work outside a transaction is given. */
 export interface OutsideSession {
-  readonly connection: DatabasePoolConnection;
+  readonly connection: Connection;
   /** For a statement that may have one of its own. */
-  readonly transaction: <T>(work: (transaction: DatabaseTransactionConnection) => Promise<T>) => Promise<T>;
+  readonly transaction: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
   /** Throws a SessionLostError once others are no longer kept out. To be called before and after every statement. */
   readonly check: () => Promise<void>;
   /** For a statement that disturbs nobody while it waits. A lock timeout that a script has set itself stays. */
   readonly withoutLockTimeout: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
+export interface LockedOptions extends LockOptions {
+  readonly lockTimeoutMs: number;
+  /** Whether a reset tells all that was left; that costs the server some milliseconds. */
+  readonly tellLeaks: boolean;
+}
+
 /** Calls `work` with a session that may alter; throws a LockHeldError when the wait for another instance is over. */
 export async function withLockedSession<T>(
   session: Session,
-  key: bigint,
-  options: LockOptions & { readonly lockTimeoutMs: number },
+  lockKey: bigint,
+  options: LockedOptions,
   work: (locked: LockedSession) => Promise<T>,
 ): Promise<T> {
   // Behind a transaction pooler there is no session to hold a lock: every transaction takes it for itself.
-  if (session.database.pooler === 'transaction') return work(openPooledSession(session, key, options));
-  return withLock(session.connection, key, options, () =>
-    work(openDirectSession(session, options.lockTimeoutMs)),
+  if (session.database.pooler === 'transaction') return work(openPooledSession(session, lockKey, options));
+  const beginning = { lockKey, settings: session.begun };
+  return withLock(session.connection, lockKey, options, () =>
+    work(openDirectSession(session, beginning, options)),
   );
 }
 
-/** The session itself holds the lock, and its lock timeout is `usualMs` unless it is set otherwise. */
-function openDirectSession(session: Session, usualMs: number): LockedSession {
-  const { connection } = session;
-  const setTimeoutTo = (queryable: Queryable, ms: number, scope: 'session' | 'local') =>
-    queryable.query(rawQuery(`set ${scope} lock_timeout = ${wholeMs(ms)}`));
+/** The session itself holds the lock, and its lock timeout is that of the options unless it is set otherwise. */
+function openDirectSession(
+  { connection, backendPid }: Session,
+  beginning: Beginning,
+  { lockTimeoutMs: usualMs, tellLeaks }: LockedOptions,
+): LockedSession {
+  let remains: SessionRemains | undefined; // of a reset that was sent along with a commit, and of nothing since
   return {
-    transaction: (work, lockTimeoutMs) =>
-      session.transaction(async (transaction) => {
-        if (lockTimeoutMs !== usualMs) await setTimeoutTo(transaction, lockTimeoutMs, 'local');
-        return work(transaction);
-      }),
+    transaction: async (work, { lockTimeoutMs, onCommit }) => {
+      remains = undefined;
+      const { value, after } = await connection.transaction(
+        async (transaction) => {
+          if (lockTimeoutMs !== usualMs) transaction.defer(lockTimeoutQuery(lockTimeoutMs, 'local'));
+          return work(transaction);
+        },
+        {
+          ...(onCommit ? { onCommit } : {}),
+          ...(tellLeaks ? {} : { after: resetQueries(beginning) }),
+        },
+      );
+      remains = tellLeaks ? undefined : readResetAnswers(after, beginning);
+      return value;
+    },
     outside: async (work, lockTimeoutMs) => {
-      if (lockTimeoutMs !== usualMs) await setTimeoutTo(connection, lockTimeoutMs, 'session');
+      remains = undefined;
+      if (lockTimeoutMs !== usualMs) await connection.query(lockTimeoutQuery(lockTimeoutMs, 'session'));
       return work({
         connection,
-        transaction: session.transaction,
+        transaction: async (inner) => (await connection.transaction(inner)).value,
         check: async () => undefined,
         withoutLockTimeout: (statement) => withoutLockTimeout(connection, lockTimeoutMs, statement),
       });
     },
-    reset: session.reset,
-    backendPid: () => session.backendPid,
+    reset: async () => {
+      const known = remains;
+      remains = undefined;
+      return known ?? resetSession(connection, beginning);
+    },
+    backendPid: () => backendPid,
   };
 }
 
+function lockTimeoutQuery(ms: number, scope: 'session' | 'local') {
+  return rawQuery(`set ${scope} lock_timeout = ${wholeMs(ms)}`);
+}
+
 async function withoutLockTimeout<T>(
-  connection: DatabasePoolConnection,
+  connection: Queryable,
   usualMs: number,
   statement: () => Promise<T>,
 ): Promise<T> {
@@ -81,7 +121,7 @@ async function withoutLockTimeout<T>(
     select pg_catalog.set_config('lock_timeout', '0', false)
     from pg_catalog.pg_settings where name = 'lock_timeout' and setting::int = ${wholeMs(usualMs)}`);
   const restore = async () => {
-    if (rows.length > 0) await connection.query(rawQuery(`set lock_timeout = ${wholeMs(usualMs)}`));
+    if (rows.length > 0) await connection.query(lockTimeoutQuery(usualMs, 'session'));
   };
   let result: T;
   try {

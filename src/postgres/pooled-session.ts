@@ -3,39 +3,42 @@
 // connection holds the lock in an idle transaction.
 
 import pg from 'pg';
-import { type DatabaseTransactionConnection, sql } from 'slonik';
-import { z } from 'zod';
 import { DatabaseRefusedError, DatabaseUnreachableError, SessionLostError } from '../core/errors.ts';
 import { orAborted } from '../core/or-aborted.ts';
+import type { Transaction } from './connection.ts';
 import { findMessage } from './database-failure.ts';
-import { describeLeaks, type Leaks, leaksSql, parseLeaks, releaseAdvisoryLocks } from './leaks.ts';
+import { describeLeaks, type Leaks, leaksSql, releaseAdvisoryLocks } from './leaks.ts';
 import { holdsLockSql, type LockOptions, pollLock } from './lock.ts';
 import type { LockedSession, OutsideSession } from './locked-session.ts';
-import { parseDocument, type Queryable, rawQuery, readDocument } from './query.ts';
+import { parseDocument, type Queryable, rawQuery, readDocument, trusted } from './query.ts';
 import type { SessionRemains } from './reset-session.ts';
 import type { Session, SideConnection } from './session.ts';
-import { keptQuery, localSettings, type Setting, settingSchema, settingsQuery } from './session-facts.ts';
+import { keptQuery, localSettings, type Setting, settingsQuery } from './session-facts.ts';
+import { sql } from './sql.ts';
 import { waitAtMost } from './wait-at-most.ts';
 
 export function openPooledSession(session: Session, key: bigint, options: LockOptions): LockedSession {
   let backendPid: number | undefined;
   let leaks: readonly string[] = [];
   return {
-    transaction: async (work, lockTimeoutMs) => {
+    transaction: async (work, { lockTimeoutMs, onCommit }) => {
       backendPid = undefined;
       leaks = [];
-      const outcome = await pollLock(session.connection, key, options, () =>
-        session.transaction(async (transaction) => {
-          // What was committed before the lock was had must be seen, whatever the role's own default.
-          await transaction.query(rawQuery('set transaction isolation level read committed'));
-          const begun = await beginLocked(transaction, key, lockTimeoutMs);
-          if (!begun.locked) return undefined;
-          backendPid = begun.backendPid;
-          const value = await work(transaction);
-          leaks = await endLeaks(transaction, key, begun);
-          return { value };
-        }),
-      );
+      const attempt = () =>
+        session.connection.transaction(
+          async (transaction) => {
+            // What was committed before the lock was had must be seen, whatever the role's own default.
+            transaction.defer(rawQuery('set transaction isolation level read committed'));
+            const begun = await beginLocked(transaction, key, lockTimeoutMs);
+            if (!begun.locked) return undefined;
+            backendPid = begun.backendPid;
+            const value = await work(transaction);
+            leaks = await endLeaks(transaction, key, begun);
+            return { value };
+          },
+          onCommit ? { onCommit } : {},
+        );
+      const outcome = await pollLock(session.connection, key, options, async () => (await attempt()).value);
       return outcome.value;
     },
     outside: async (work, lockTimeoutMs) => {
@@ -55,29 +58,25 @@ export function openPooledSession(session: Session, key: bigint, options: LockOp
   };
 }
 
-function transactionOf<T>(
-  session: Session,
+async function transactionOf<T>(
+  { connection }: Session,
   lockTimeoutMs: number,
-  work: (transaction: DatabaseTransactionConnection) => Promise<T>,
+  work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
-  return session.transaction(async (transaction) => {
-    await readDocument(
-      transaction,
-      sql.unsafe`select (${settingsQuery(localSettings(lockTimeoutMs), 'transaction')})::text as document`,
-      z.array(settingSchema),
-    );
+  const settings = settingsQuery(localSettings(lockTimeoutMs), 'transaction');
+  const { value } = await connection.transaction(async (transaction) => {
+    transaction.defer(sql.unsafe`select (${settings})::text`);
     return work(transaction);
   });
+  return value;
 }
 
-const begunSchema = z.object({
-  backendPid: z.number(),
-  locked: z.boolean(),
-  kept: z.array(settingSchema),
-  settings: z.array(settingSchema),
-});
-
-type Begun = z.output<typeof begunSchema>;
+interface Begun {
+  readonly backendPid: number;
+  readonly locked: boolean;
+  readonly kept: readonly Setting[];
+  readonly settings: readonly Setting[];
+}
 
 /** Notes what the pooler's connection is set to, sets what is ours for the transaction, and tries to take the lock. */
 function beginLocked(transaction: Queryable, key: bigint, lockTimeoutMs: number): Promise<Begun> {
@@ -90,7 +89,7 @@ function beginLocked(transaction: Queryable, key: bigint, lockTimeoutMs: number)
         'settings', (${settingsQuery(localSettings(lockTimeoutMs), 'transaction')}),
         'locked', pg_catalog.pg_try_advisory_xact_lock(${key}::bigint)
       )::text as document`,
-    begunSchema,
+    trusted<Begun>(),
   );
 }
 
@@ -98,7 +97,7 @@ function beginLocked(transaction: Queryable, key: bigint, lockTimeoutMs: number)
 async function endLeaks(transaction: Queryable, key: bigint, begun: Begun): Promise<readonly string[]> {
   const expected = [...begun.settings, ...begun.kept];
   const { rows } = await transaction.query(rawQuery(leaksSql(key, expected)));
-  const leaks = parseLeaks(parseDocument(rows, z.unknown()));
+  const leaks = parseDocument(rows, trusted<Leaks>());
   const told = describeLeaks(leaks);
   // What is deferred to the commit runs with the settings that the alteration made for it.
   if (told.length > 0) await transaction.query(rawQuery('set constraints all immediate'));
@@ -197,7 +196,7 @@ async function checkGuard(transaction: Queryable, key: bigint, backendPid: numbe
   const { pid, held } = await readDocument(
     transaction,
     query,
-    z.object({ pid: z.number(), held: z.boolean() }),
+    trusted<{ pid: number; held: boolean }>(),
   ).catch((error: unknown) => {
     throw guardLost(error);
   });

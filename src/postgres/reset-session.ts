@@ -1,90 +1,125 @@
-import type pg from 'pg';
-import { sql } from 'slonik';
-import { z } from 'zod';
+import pg from 'pg';
+import type { Connection, Transaction } from './connection.ts';
 import { findErrorCode, isSessionLoss } from './database-failure.ts';
-import { markTermination } from './driver.ts';
-import type { HistoryTable } from './history-table.ts';
-import { describeLeaks, leaksSql, parseLeaks, releaseAdvisoryLocks } from './leaks.ts';
-import { lockKey } from './lock.ts';
-import { parseDocument, type Queryable, rawQuery } from './query.ts';
-import { resets, restoreSql, type SessionFacts } from './session-facts.ts';
+import { type AdvisoryLock, describeLeaks, type Leaks, leaksSql, releaseAdvisoryLocks } from './leaks.ts';
+import { parseDocument, type QueryAnswer, rawQuery, trusted } from './query.ts';
+import type { Setting } from './session-facts.ts';
+import { type Query, sql } from './sql.ts';
 
 /** What a reset has found. */
 export interface SessionRemains {
   /** False when the runner's lock is gone: a script has released it. */
   readonly lockHeld: boolean;
-  /** What a script has left, in a few words each, without values. */
+  /** What a script has left, in a few words each, without values; all of it only where it was looked for. */
   readonly leaks: readonly string[];
 }
 
-/** Brings everything that a script may leave in a session back to its beginning, save for the runner's lock. */
-export async function resetSession(
-  connection: Queryable,
-  client: pg.Client | undefined,
-  historyTable: HistoryTable,
-  { settings, kept }: SessionFacts,
-): Promise<SessionRemains> {
-  const begun = [...settings, ...kept];
-  const look = leaksSql(lockKey(historyTable), begun);
-  const restore = [...resets, restoreSql(begun, historyTable)];
-  const send = (texts: readonly string[]) =>
-    client ? sendTogether(client, texts) : sendOneByOne(connection, texts);
+/** What a session is brought back to. */
+export interface Beginning {
+  /** The runner's own lock. */
+  readonly lockKey: bigint;
+  /** With values as PostgreSQL shows them; `role` too. */
+  readonly settings: readonly Setting[];
+}
+
+/** Ends what a script may have left in the session, save for advisory locks. */
+const resets = [
+  'reset session authorization', // the role too
+  'reset all',
+  'close all',
+  'unlisten *',
+  'deallocate all',
+  'discard temp',
+];
+
+const locksSql = `
+  select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+    'classid', l.classid::bigint, 'objid', l.objid::bigint, 'objsubid', l.objsubid, 'mode', l.mode
+  )), '[]')::text as document
+  from pg_catalog.pg_locks as l
+  where l.locktype = 'advisory' and l.granted and l.pid = pg_catalog.pg_backend_pid()`;
+
+/**
+ * Brings everything back that a script may leave in a session, save for advisory locks, which the last query tells:
+ * cheap enough to be sent after each alteration. What was left, other than locks, it does not tell.
+ */
+export function resetQueries({ settings }: Beginning): readonly Query[] {
+  return [...resets.map((text) => rawQuery(text)), ...restoreQuery(settings), rawQuery(locksSql)];
+}
+
+function restoreQuery(settings: readonly Setting[]): readonly Query[] {
+  if (settings.length === 0) return [];
+  const calls = settings.map(({ name, value }) => {
+    const [quotedName, quotedValue] = [pg.escapeLiteral(name), pg.escapeLiteral(value)];
+    return `pg_catalog.set_config(${quotedName}, ${quotedValue}, false)`;
+  });
+  return [rawQuery(`select ${calls.join(', ')}`)];
+}
+
+/** What the answers to those queries say; undefined when there are locks to release, which a full reset does. */
+export function readResetAnswers(
+  answers: readonly QueryAnswer[] | undefined,
+  { lockKey }: Beginning,
+): SessionRemains | undefined {
+  if (!answers) return undefined;
+  const locks = readLocks(answers);
+  const others = locks.filter((lock) => !isLock(lock, lockKey));
+  return others.length > 0 ? undefined : { lockHeld: locks.length > 0, leaks: [] };
+}
+
+function readLocks(answers: readonly QueryAnswer[]): readonly AdvisoryLock[] {
+  return parseDocument(answers.at(-1)?.rows, trusted<readonly AdvisoryLock[]>());
+}
+
+function isLock({ classid, objid, objsubid }: AdvisoryLock, key: bigint): boolean {
+  return objsubid === 1 && BigInt.asIntN(64, (BigInt(classid) << 32n) | BigInt(objid)) === key;
+}
+
+/** Brings a session back to its beginning, save for the runner's lock, and tells all that a script has left in it. */
+export async function resetSession(connection: Connection, beginning: Beginning): Promise<SessionRemains> {
+  const look = rawQuery(leaksSql(beginning.lockKey, beginning.settings));
+  const restore = resetQueries(beginning);
   try {
-    return await readRemains(connection, await send([look, ...restore]), []);
+    return await readRemains(connection, await connection.batch([look, ...restore]), beginning, []);
   } catch (error) {
     if (isSessionLoss(error)) throw error;
     // What a script has left, such as a timeout, may end the look at it.
     const told = findErrorCode(error) === '57014' ? ['setting statement_timeout'] : [];
-    const restored = await send(restore);
-    const [seen = []] = await send([look]); // advisory locks are there still
-    return readRemains(connection, [seen, ...restored], told);
+    const restored = await connection.batch(restore);
+    const [seen] = await connection.batch([look]); // advisory locks are there still
+    return readRemains(connection, [seen ?? { rows: [] }, ...restored], beginning, told);
   }
 }
 
 async function readRemains(
-  connection: Queryable,
-  answers: readonly Rows[],
+  connection: Connection,
+  answers: readonly QueryAnswer[],
+  { lockKey }: Beginning,
   told: readonly string[],
 ): Promise<SessionRemains> {
-  const leaks = parseLeaks(parseDocument(answers.at(0), z.unknown()));
-  const { held } = parseDocument(answers.at(-1), z.object({ held: z.boolean() }));
+  const leaks = parseDocument(answers.at(0)?.rows, trusted<Leaks>());
+  const lockHeld = readLocks(answers).some((lock) => isLock(lock, lockKey));
   await releaseAdvisoryLocks(connection, leaks);
-  return { lockHeld: held, leaks: [...told, ...describeLeaks(leaks)] };
+  return { lockHeld, leaks: [...told, ...describeLeaks(leaks)] };
 }
 
-/** Brings the role back to the session's beginning, within a transaction; tells what it was, if another. */
+/**
+ * Brings the role back to the session's beginning, within a transaction; tells what it was, if another.
+ * @param onStart Called when all that was deferred before is done.
+ */
 export async function resetRole(
-  transaction: Queryable,
-  historyTable: HistoryTable,
-  { settings, kept }: SessionFacts,
+  transaction: Transaction,
+  { lockKey, settings }: Beginning,
+  onStart: () => void,
 ): Promise<readonly string[]> {
-  const { rows } = await transaction.query(rawQuery(leaksSql(lockKey(historyTable), [...settings, ...kept])));
-  const { role, sessionAuthorization } = parseLeaks(parseDocument(rows, z.unknown()));
+  transaction.defer({ ...rawQuery('select'), onStart });
+  const { rows } = await transaction.query(rawQuery(leaksSql(lockKey, settings)));
+  const { role, sessionAuthorization } = parseDocument(rows, trusted<Leaks>());
   await transaction.query(rawQuery('reset session authorization'));
-  const own = kept.find(({ name }) => name === 'role');
+  const own = settings.find(({ name }) => name === 'role');
   if (own) await transaction.query(sql.unsafe`select pg_catalog.set_config('role', ${own.value}, false)`);
   return [
     ...(role === undefined ? [] : [`role ${role}`]),
     ...(sessionAuthorization === undefined ? [] : [`session authorization ${sessionAuthorization}`]),
   ];
-}
-
-type Rows = readonly unknown[];
-
-/** One message where the client is ours; another driver may refuse several statements in one. */
-async function sendTogether(client: pg.Client, texts: readonly string[]): Promise<readonly Rows[]> {
-  // Of several statements the answer is an array, which the types do not tell.
-  const answers: unknown = await client.query(texts.join(';\n')).catch((error: unknown) => {
-    throw markTermination(error);
-  });
-  return z
-    .array(z.object({ rows: z.array(z.unknown()) }))
-    .parse(Array.isArray(answers) ? answers : [answers])
-    .map(({ rows }) => rows);
-}
-
-async function sendOneByOne(connection: Queryable, texts: readonly string[]): Promise<readonly Rows[]> {
-  const answers: Rows[] = [];
-  for (const text of texts) answers.push((await connection.query(rawQuery(text))).rows);
-  return answers;
 }

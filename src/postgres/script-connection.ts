@@ -1,12 +1,12 @@
 import { setImmediate as promiseChains } from 'node:timers/promises';
-import type {
-  DatabasePoolConnection,
-  DatabaseTransactionConnection,
-  PrimitiveValueExpression,
-  QuerySqlToken,
+import {
+  type DatabasePoolConnection,
+  type DatabaseTransactionConnection,
+  type PrimitiveValueExpression,
+  type QuerySqlToken,
+  sql,
 } from 'slonik';
 import { UsageError } from '../core/errors.ts';
-import { rawQuery } from './query.ts';
 
 const queryMethods = [
   'any',
@@ -167,7 +167,7 @@ async function runToken(
       query: QuerySqlToken,
     ) => Promise<unknown>; // a union of overloads with one shape
     try {
-      const send = () => call.call(inner, rawQuery(single, values));
+      const send = () => call.call(inner, { ...sql.unsafe`select`, sql: single, values });
       result = await (options.send ? options.send(single, send) : send());
     } catch (error) {
       options.onFailure(error, { text: single, callSite });

@@ -1,17 +1,15 @@
 // What the server tells of a new session, and what the session is set to, in one round trip.
 
-import pg from 'pg';
-import { type FragmentSqlToken, sql } from 'slonik';
-import { z } from 'zod';
 import { longestDurationMs } from '../core/duration.ts';
 import { type HistoryTable, parseTableState, type TableState } from './history-table.ts';
-import { holdsLockSql, lockKey } from './lock.ts';
-import { type Queryable, readDocument } from './query.ts';
-
-export const settingSchema = z.object({ name: z.string(), value: z.string() });
+import { type Queryable, readDocument, trusted } from './query.ts';
+import { type Fragment, sql } from './sql.ts';
 
 /** A setting of the session, with its value as PostgreSQL shows it. */
-export type Setting = z.output<typeof settingSchema>;
+export interface Setting {
+  readonly name: string;
+  readonly value: string;
+}
 
 /** What a session of ours is set to. */
 export interface SessionSettings {
@@ -25,21 +23,25 @@ export interface SessionSettings {
 /** Whether what is set on a session holds: not behind a transaction pooler. Told by the pid if need be. */
 export type Holding = 'always' | 'never' | { readonly whenBackendIs: number };
 
-const factsSchema = z.object({
-  backendPid: z.number(),
-  database: z.string(),
-  role: z.string(),
-  serverVersion: z.string(),
-  serverVersionNumber: z.number(),
-  readOnly: z.boolean(),
-  mayReadLocks: z.boolean(),
-  mayCreateHistory: z.boolean(),
-  relation: z.object({ kind: z.string(), comment: z.string().nullable(), writable: z.boolean() }).nullable(),
-  kept: z.array(settingSchema),
-  settings: z.array(settingSchema),
-});
+export interface SessionFacts {
+  readonly backendPid: number;
+  readonly database: string;
+  readonly role: string;
+  readonly serverVersion: string;
+  readonly serverVersionNumber: number;
+  readonly readOnly: boolean;
+  readonly mayReadLocks: boolean;
+  readonly mayCreateHistory: boolean;
+  readonly relation: Relation | null;
+  readonly kept: readonly Setting[];
+  readonly settings: readonly Setting[];
+}
 
-export type SessionFacts = z.output<typeof factsSchema>;
+interface Relation {
+  readonly kind: string;
+  readonly comment: string | null;
+  readonly writable: boolean;
+}
 
 /** Reads the facts, and makes the session fit for long work where that holds. */
 export async function readSessionFacts(
@@ -68,17 +70,17 @@ export async function readSessionFacts(
         'kept', (${keptQuery}),
         'settings', (${settingsQuery(ownSettings(settings), 'session', conditionOf(holding))})
       )::text as document`,
-    factsSchema,
+    trusted<SessionFacts>(),
   );
 }
 
 export async function readTableState(connection: Queryable, table: HistoryTable): Promise<TableState> {
   const query = sql.unsafe`select (select pg_catalog.json_build_object('relation', (${relationQuery(table)})))::text as document`;
-  const { relation } = await readDocument(connection, query, factsSchema.pick({ relation: true }));
+  const { relation } = await readDocument(connection, query, trusted<Pick<SessionFacts, 'relation'>>());
   return parseTableState(relation);
 }
 
-function relationQuery({ schema, table }: HistoryTable): FragmentSqlToken {
+function relationQuery({ schema, table }: HistoryTable): Fragment {
   return sql.fragment`
     select pg_catalog.json_build_object('kind', c.relkind,
       'comment', pg_catalog.obj_description(c.oid, 'pg_class'),
@@ -141,8 +143,8 @@ export function localSettings(lockTimeoutMs: number | undefined): readonly Setti
 export function settingsQuery(
   settings: readonly Setting[],
   scope: 'session' | 'transaction',
-  condition: FragmentSqlToken = sql.fragment`true`,
-): FragmentSqlToken {
+  condition: Fragment = sql.fragment`true`,
+): Fragment {
   // Not every system can look for lost clients.
   return sql.fragment`
     select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', s.name, 'value',
@@ -152,30 +154,8 @@ export function settingsQuery(
       and (s.name <> 'client_connection_check_interval' or pg_catalog.version() !~* 'windows|mingw|visual c|msvc|apple|darwin')`;
 }
 
-function conditionOf(holding: Holding): FragmentSqlToken {
+function conditionOf(holding: Holding): Fragment {
   if (holding === 'always') return sql.fragment`true`;
   if (holding === 'never') return sql.fragment`false`;
   return sql.fragment`pg_catalog.pg_backend_pid() = ${holding.whenBackendIs}`;
-}
-
-/** Ends what a script may have left in the session, save for advisory locks. */
-export const resets = [
-  'reset session authorization', // the role too
-  'reset all',
-  'close all',
-  'unlisten *',
-  'deallocate all',
-  'discard temp',
-] as const;
-
-/** Sets again what the session began with, and tells whether the lock is still held; without parameters. */
-export function restoreSql(settings: readonly Setting[], historyTable: HistoryTable): string {
-  return `
-    select pg_catalog.json_build_object(
-      'restored', (
-        select pg_catalog.count(pg_catalog.set_config(s.name, s.value, false))
-        from pg_catalog.jsonb_to_recordset(${pg.escapeLiteral(JSON.stringify(settings))}::jsonb) as s (name text, value text)
-      ),
-      'held', (${holdsLockSql(lockKey(historyTable))})
-    )::text as document`;
 }

@@ -1,7 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Socket } from 'node:net';
 import type pg from 'pg';
-import type { DatabasePool, DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
 import { renderDuration } from '../core/duration.ts';
 import {
   AlterationError,
@@ -12,24 +10,26 @@ import {
 } from '../core/errors.ts';
 import {
   addressOf,
-  createSessionPool,
+  type Connector,
+  createConnector,
   type DatabaseSource,
   describeConnectFailure,
   longestConnectMs,
   type RowOptions,
-  socketOf,
 } from './connect.ts';
+import type { Connection } from './connection.ts';
 import { describeDenial, findErrorCode, findMessage, isSessionLoss } from './database-failure.ts';
 import { type HistoryTable, parseTableState, type TableState } from './history-table.ts';
 import type { Queryable } from './query.ts';
-import { resetRole, resetSession, type SessionRemains } from './reset-session.ts';
 import {
   type Holding,
   readSessionFacts,
   readTableState,
   type SessionFacts,
   type SessionSettings,
+  type Setting,
 } from './session-facts.ts';
+import { socketOf } from './socket.ts';
 import { pauseUnlessStopped, type Stage, type StopSignals, watchSignals } from './stop-signals.ts';
 import { waitAtMost } from './wait-at-most.ts';
 
@@ -67,9 +67,7 @@ export interface DatabaseFacts {
 
 /** One database session: the lock, the history and the scripts share it. */
 export interface Session {
-  readonly connection: DatabasePoolConnection;
-  /** A transaction that is run once: slonik would run it again after a deadlock, side effects and all. */
-  readonly transaction: <T>(work: (transaction: DatabaseTransactionConnection) => Promise<T>) => Promise<T>;
+  readonly connection: Connection;
   readonly database: DatabaseFacts;
   /** Of the server process; behind a pooler of the one that answered first. */
   readonly backendPid: number;
@@ -82,10 +80,8 @@ export interface Session {
   readonly readOnly: boolean;
   /** Reads the state of the history table again: after a wait it may be another. */
   readonly readTableState: (connection: Queryable) => Promise<TableState>;
-  /** Brings the role back to the session's beginning, within a transaction; tells what it was, if another. */
-  readonly resetRole: (transaction: Queryable) => Promise<readonly string[]>;
-  /** Brings everything that a script may leave in a session back to its beginning, save for our lock. */
-  readonly reset: () => Promise<SessionRemains>;
+  /** What the session is set to, with values as PostgreSQL shows them; `role` too. */
+  readonly begun: readonly Setting[];
   /** Another connection to the same database, for one query at a time; the caller ends it. */
   readonly openSideConnection: () => Promise<SideConnection>;
   /** Aborted when the connection ends under us; never for a pool with a driver of its own. */
@@ -143,15 +139,9 @@ async function attemptSession<T>(
   connectTimeoutMs: number,
   work: (session: Session) => Promise<T>,
 ): Promise<Attempt<T>> {
-  let client: pg.Client | undefined;
+  const connector = await createConnector(source, { ...options, connectTimeoutMs });
   let stage: Stage = 'connecting';
-  const pool = await createSessionPool(source, { ...options, connectTimeoutMs }, (created) => {
-    client = created;
-  });
-  const interruption = watchSignals(options, {
-    client: () => client,
-    stage: () => stage,
-  });
+  const interruption = watchSignals(options, { client: connector.client, stage: () => stage });
   const begin = (session: Session) => {
     interruption.throwIfStopped();
     stage = 'working';
@@ -160,7 +150,7 @@ async function attemptSession<T>(
   try {
     interruption.throwIfStopped();
     const side = () => openSideConnection(source, options);
-    return { result: await onConnection(pool, () => client, side, options, begin) };
+    return { result: await onConnection(connector, side, options, begin) };
   } catch (error) {
     if (!(error instanceof StoppedError)) interruption.throwIfStopped();
     if (stage === 'connecting' && error instanceof DatabaseUnreachableError) return { unreachable: error };
@@ -168,49 +158,62 @@ async function attemptSession<T>(
   } finally {
     stage = 'over';
     interruption.release();
-    await pool.end();
+    await connector.end();
   }
 }
 
-async function openSideConnection(source: DatabaseSource, options: SessionOptions): Promise<SideConnection> {
-  const { applicationName, keepaliveMs } = options;
+async function openSideConnection(
+  source: DatabaseSource,
+  { applicationName, keepaliveMs }: SessionOptions,
+): Promise<SideConnection> {
   const side = { applicationName: `${applicationName} (side)`, keepaliveMs };
-  let socket: Socket | undefined;
-  const pool = await createSessionPool(source, side, (client) => {
-    client.once('connect', () => {
-      socket = socketOf(client);
-    });
-  });
+  const connector = await createConnector(source, side);
+  const opened = Promise.withResolvers<Connection>();
+  const ended = Promise.withResolvers<void>();
   // slonik refuses another connection's query where it believes itself in a transaction: this one is made elsewhere.
   const elsewhere = AsyncLocalStorage.snapshot();
+  const over = connector.connect((connection) => {
+    opened.resolve(connection);
+    return ended.promise;
+  });
+  over.catch(opened.reject);
+  const socket = () => connector.client && socketOf(connector.client);
+  const connection = await opened.promise.catch(async (error: unknown) => {
+    await connector.end();
+    throw error;
+  });
+  socket()?.unref(); // idle, it must not keep a process that waits for nothing
   return {
-    query: async (token) => {
-      socket?.ref();
+    query: async (query) => {
+      socket()?.ref();
       try {
-        return await elsewhere(() => pool.query(token));
+        return await elsewhere(() => connection.query(query));
       } finally {
-        socket?.unref(); // idle, it must not keep a process that waits for nothing
+        socket()?.unref();
       }
     },
-    end: () => pool.end(),
+    end: async () => {
+      ended.resolve();
+      await connector.end();
+    },
   };
 }
 
 async function onConnection<T>(
-  pool: DatabasePool,
-  getClient: () => pg.Client | undefined,
+  connector: Connector,
   openSide: Session['openSideConnection'],
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
+  const { client } = connector;
   let working: Promise<T> | undefined;
   try {
-    return await pool.connect(async (connection) => {
-      working = openSession(connection, getClient(), openSide, options).then(work);
+    return await connector.connect(async (connection) => {
+      working = openSession(connection, client, openSide, options).then(work);
       return working;
     });
   } catch (raised) {
-    if (!working) throw describeConnectFailure(raised, addressOf(getClient()));
+    if (!working) throw describeConnectFailure(raised, addressOf(client));
     // slonik rejects as soon as the connection reports an error; what the work says of it tells more.
     const own = working.then(() => raised).catch((cause: unknown) => cause);
     const error = (await waitAtMost(own, goodByeMs)) ?? raised;
@@ -222,7 +225,7 @@ async function onConnection<T>(
 }
 
 async function openSession(
-  connection: DatabasePoolConnection,
+  connection: Connection,
   client: pg.Client | undefined,
   openSide: Session['openSideConnection'],
   options: SessionOptions,
@@ -231,19 +234,17 @@ async function openSession(
   const facts = await readFirstFacts(connection, client, options);
   const database = describeDatabase(facts, client, options);
   const { historyTable } = options;
-  const socket = client ? socketOf(client) : undefined;
+  const socket = client && socketOf(client);
   return {
     connection,
-    transaction: (work) => connection.transaction(work, 0),
     database,
     backendPid: facts.backendPid,
     tableState: parseTableState(facts.relation),
     mayKeepHistory: facts.relation ? facts.relation.writable : facts.mayCreateHistory,
     mayReadLocks: facts.mayReadLocks,
     readOnly: facts.readOnly,
+    begun: [...facts.settings, ...facts.kept],
     readTableState: (queryable) => readTableState(queryable, historyTable),
-    resetRole: (transaction) => resetRole(transaction, historyTable, facts),
-    reset: () => resetSession(connection, client, historyTable, facts),
     openSideConnection: openSide,
     lost,
     holdProcess: (hold) => (hold ? socket?.ref() : socket?.unref()),
@@ -259,7 +260,7 @@ function watchConnection(client: pg.Client | undefined): AbortSignal {
 
 /** A server that goes away before it has said who it is was not ready. */
 async function readFirstFacts(
-  connection: DatabasePoolConnection,
+  connection: Connection,
   client: pg.Client | undefined,
   options: SessionOptions,
 ): Promise<SessionFacts> {

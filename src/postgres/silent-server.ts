@@ -1,32 +1,45 @@
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
-import { socketOf } from './connect.ts';
+import { socketOf } from './socket.ts';
 
 const lookEveryMs = 5_000;
 
 /**
  * Ends the connection when what was sent over it is not acknowledged for so long. The system looks for a lost peer only
  * while nothing is under way to it; what is, it sends again for a quarter of an hour. Works where `/proc` tells (Linux).
+ *
+ * @param limitMs 0: it is not looked.
+ * @param underWay Tells one query from the next; undefined while there is none.
  */
-export async function watchSilence(client: pg.Client, limitMs: number, over: AbortSignal): Promise<void> {
-  let unacknowledgedMs = 0;
+export function watchSilence(
+  client: pg.Client,
+  limitMs: number,
+  underWay: () => number | undefined,
+): { readonly end: () => void } {
   const everyMs = Math.min(lookEveryMs, limitMs / 5);
-  try {
-    for (;;) {
-      await pause(everyMs, undefined, { signal: over, ref: false });
-      const socket = socketOf(client);
-      // What has arrived once is the server's to answer; from then on the system's own probes are enough.
-      if (!socket || !(await isUnacknowledged(socket)) || over.aborted) return;
-      unacknowledgedMs += everyMs;
-      if (unacknowledgedMs < limitMs) continue;
-      socket.destroy(new Error('Connection terminated: the server does not answer any more'));
+  let watched: number | undefined;
+  let answered: number | undefined;
+  let unacknowledgedMs = 0;
+  const look = async () => {
+    const current = underWay();
+    if (current !== watched) unacknowledgedMs = 0;
+    // It began since the last look, or has arrived: from then on it is the server's to answer, and the system's own
+    // probes are enough.
+    const isNew = current !== watched;
+    watched = current;
+    const socket = socketOf(client);
+    if (isNew || current === undefined || current === answered || !socket) return;
+    if (!(await isUnacknowledged(socket))) {
+      answered = current;
       return;
     }
-  } catch {
-    // the query is over
-  }
+    unacknowledgedMs += everyMs;
+    if (unacknowledgedMs < limitMs || underWay() !== current) return;
+    socket.destroy(new Error('Connection terminated: the server does not answer any more'));
+  };
+  const timer = limitMs > 0 ? setInterval(() => void look(), everyMs).unref() : undefined;
+  return { end: () => clearInterval(timer) };
 }
 
 /** Whether the kernel still holds data of the socket that the other side has not acknowledged. */

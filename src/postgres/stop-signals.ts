@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { StoppedError } from '../core/errors.ts';
 import { sendCancelRequest } from './cancel-request.ts';
-import { socketOf } from './connect.ts';
+import { socketOf } from './socket.ts';
 
 export interface StopSignals {
   /** When aborted before the work begins, its reason is thrown at once. */
@@ -26,21 +26,21 @@ export type Stage = 'connecting' | 'working' | 'over';
 /** Ends what is under way when a signal says so: connecting at once, a statement by cancelling it. */
 export function watchSignals(
   { stop, abandon }: StopSignals,
-  current: { readonly client: () => pg.Client | undefined; readonly stage: () => Stage },
+  { client, stage }: { readonly client: pg.Client | undefined; readonly stage: () => Stage },
 ) {
   let stopped: Error | undefined;
   const over = new AbortController();
   const onStop = () => {
-    if (current.stage() !== 'connecting') return;
+    if (stage() !== 'connecting') return;
     stopped = reasonOf(stop);
-    destroySocket(current.client());
+    destroySocket(client);
   };
   const onAbandon = () => {
     const isStop = abandon?.reason instanceof StoppedError;
     if (isStop) stopped = abandon.reason;
-    if (current.stage() === 'connecting') destroySocket(current.client());
+    if (stage() === 'connecting') destroySocket(client);
     // A fault of the script dooms its statement too; but only a stop may cost the session.
-    else void cancelStatement(current.client(), over.signal, isStop ? 'cut' : 'leave');
+    else void cancelStatement(client, over.signal, isStop ? 'cut' : 'leave');
   };
   if (stop?.aborted) onStop();
   if (abandon?.aborted) onAbandon();

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import type { Blocker } from '../../src/core/errors.ts';
 import { readBlockers } from '../../src/postgres/blockers.ts';
 import { withEmbeddedServer } from '../../src/postgres/embedded-server.ts';
+import { queryableOf } from '../../src/postgres/slonik.ts';
 import { createRole } from '../support/create-role.ts';
 import { createDatabase, runSql } from '../support/database.ts';
 import { emptyDatabase } from '../support/empty-database.ts';
@@ -63,7 +64,7 @@ async function wait({ client, pid }: Other, statement: string, locktype: string,
 async function blockersOf({ pid }: Other, url = database.url): Promise<readonly Blocker[]> {
   const pool = await createPool(url);
   try {
-    return await readBlockers(pool, pid);
+    return await readBlockers(queryableOf(pool), pid);
   } finally {
     await pool.end();
   }

@@ -11,6 +11,7 @@ import {
   verifyConcurrentWork,
 } from '../../src/postgres/concurrent-work.ts';
 import { type Queryable, rawQuery } from '../../src/postgres/query.ts';
+import { queryableOf } from '../../src/postgres/slonik.ts';
 import { createRole } from '../support/create-role.ts';
 import { createDatabase } from '../support/database.ts';
 import { emptyDatabase } from '../support/empty-database.ts';
@@ -19,8 +20,9 @@ import { waitUntil } from '../support/wait-until.ts';
 
 const database = await createDatabase();
 const { query, url } = database;
-const runner = await createPool(url, { maxPoolSize: 1 });
-afterAll(() => runner.end());
+const pool = await createPool(url, { maxPoolSize: 1 });
+afterAll(() => pool.end());
+const runner = queryableOf(pool);
 
 beforeEach(async () => {
   await emptyDatabase(database);
@@ -201,7 +203,8 @@ describe('an index that a statement left invalid', () => {
     await query('create schema s; create table s.t (id int); insert into s.t values (1), (1)');
     await failureOf(query('create unique index concurrently i on s.t (id)'));
 
-    await runner.connect(async (connection) => {
+    await pool.connect(async (slonik) => {
+      const connection = queryableOf(slonik);
       await connection.query(rawQuery('set search_path = s, public'));
       await run(createIfAbsent, {}, connection);
       await connection.query(rawQuery('reset search_path'));
@@ -211,7 +214,8 @@ describe('an index that a statement left invalid', () => {
   });
 
   test('is found on a temporary table', async () => {
-    await runner.connect(async (connection) => {
+    await pool.connect(async (slonik) => {
+      const connection = queryableOf(slonik);
       await connection.query(rawQuery('create temporary table t as select 1 as id'));
       await connection.query(rawQuery('create index i on t (id)'));
       // There PostgreSQL builds at once and leaves none, so that this one has to be made.
@@ -345,7 +349,7 @@ describe('another session at the same work', () => {
     const other = await startElsewhere(createIndex, write);
     const blockers: unknown[] = [];
 
-    const step = prepareConcurrentWork(own, await workOf(createIndex), {
+    const step = prepareConcurrentWork(queryableOf(own), await workOf(createIndex), {
       resumed: false,
       onWait: (wait) => blockers.push(...wait.blockers),
     });
@@ -562,7 +566,7 @@ describe('what reindex left', () => {
     const own = await createPool(ownUrl, { maxPoolSize: 1 });
     onTestFinished(() => own.end());
 
-    await run('reindex table concurrently t', {}, own);
+    await run('reindex table concurrently t', {}, queryableOf(own));
 
     expect(await listIndexes()).toEqual(['i']);
     expect(await listInvalidOfToast()).toHaveLength(1);

@@ -3,6 +3,7 @@ import { createPool } from 'slonik';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createHistoryTableOfVersion } from '../../src/postgres/history-table.ts';
 import { lockKey } from '../../src/postgres/lock.ts';
+import { queryableOf } from '../../src/postgres/slonik.ts';
 import { readCatalog } from '../support/catalog.ts';
 import { type CliResult, startCli } from '../support/cli.ts';
 import { createRole } from '../support/create-role.ts';
@@ -494,7 +495,11 @@ describe('a history table of another role', () => {
 
   test('that is of an older version is not upgraded by a role that may write it', async () => {
     const pool = await createPool(url);
-    await createHistoryTableOfVersion(pool, { schema: 'public', table: 'alteration_history' }, 1);
+    await createHistoryTableOfVersion(
+      queryableOf(pool),
+      { schema: 'public', table: 'alteration_history' },
+      1,
+    );
     await pool.end();
     const { url: source } = await createRole(
       database,

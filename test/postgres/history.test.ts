@@ -5,6 +5,7 @@ import { createPool } from 'slonik';
 import { beforeEach, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { createHistoryTableOfVersion, historyTableVersion } from '../../src/postgres/history-table.ts';
+import { queryableOf } from '../../src/postgres/slonik.ts';
 import { createRole } from '../support/create-role.ts';
 import { createDatabase } from '../support/database.ts';
 import { emptyDatabase } from '../support/empty-database.ts';
@@ -327,7 +328,11 @@ describe('the table', () => {
 
   async function createTableOfVersion1(): Promise<void> {
     const pool = await createPool(url);
-    await createHistoryTableOfVersion(pool, { schema: 'public', table: 'alteration_history' }, 1);
+    await createHistoryTableOfVersion(
+      queryableOf(pool),
+      { schema: 'public', table: 'alteration_history' },
+      1,
+    );
     await pool.end();
     const folder = await createFolder(files);
     await deploy({ database: url, folder, target: '1.0.0', historyTable: 'source' });

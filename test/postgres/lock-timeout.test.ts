@@ -4,6 +4,7 @@ import { createPool } from 'slonik';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { RunEvent } from '../../src/index.ts';
 import { createHistoryTableOfVersion, historyTableVersion } from '../../src/postgres/history-table.ts';
+import { queryableOf } from '../../src/postgres/slonik.ts';
 import { type CliRun, runCli, startCli } from '../support/cli.ts';
 import { createRole } from '../support/create-role.ts';
 import { createDatabase } from '../support/database.ts';
@@ -851,7 +852,7 @@ describe('a history table that others have locked', () => {
   /** As an older runner left it: this one has to alter it. */
   async function createOlder(): Promise<void> {
     const pool = await createPool(url);
-    await createHistoryTableOfVersion(pool, historyTable, 1);
+    await createHistoryTableOfVersion(queryableOf(pool), historyTable, 1);
     await pool.end();
   }
 
