@@ -34,6 +34,8 @@ export interface FailureSetting {
   /** `script`: its own work · `record`: writing the history row · `commit`: ending the transaction. */
   readonly stage: 'script' | 'record' | 'commit';
   readonly transaction: 'inside' | 'outside';
+  /** Whether the commit is on its way already: a server that is lost may have got it. */
+  readonly isCommitSent?: boolean;
   readonly folder: string;
   readonly session: { readonly lost: AbortSignal };
   readonly historyTable?: HistoryTable;
@@ -188,10 +190,11 @@ function readExcerpt(
 }
 
 function describeLoss(error: unknown, setting: FailureSetting): SessionLostError {
-  const { alteration, phase, transaction, stage, session } = setting;
+  const { alteration, phase, stage, transaction, isCommitSent, session } = setting;
   const reason = findMessage(session.lost.aborted ? session.lost.reason : error).replace(/\.$/, '');
-  const inside =
-    stage === 'commit' ? 'Whether it was still committed, its row tells' : 'PostgreSQL rolls it back';
+  // A server that says itself why it ends the session has not come to the commit.
+  const isCertain = !isCommitSent || (stage !== 'commit' && findDatabaseFailure(error) !== undefined);
+  const inside = isCertain ? 'PostgreSQL rolls it back' : 'Whether it was still committed, its row tells';
   const fate = transaction === 'inside' ? inside : 'What it had done stays';
   return new SessionLostError(
     `The database session was lost while "${alteration}" was in ${phase}: ${reason}.`,

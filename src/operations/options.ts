@@ -41,7 +41,7 @@ export interface RunOptions extends DatabaseOptions {
   readonly lockDeadlineMs?: number;
   /** How long the alteration under way may go on after `stop`, in milliseconds. Default 10,000. */
   readonly graceMs?: number;
-  /** Tells by `leaked` events what each alteration leaves in its session, at some milliseconds each; it is reset either way. Default false. */
+  /** Tells by `leaked` events all that alterations leave in their session, not advisory locks alone; that costs some milliseconds each. It is reset either way. Default false. */
   readonly tellLeaks?: boolean;
   /** slonik interceptors and type parsers for the scripts' queries; a pool brings its own. */
   readonly rows?: RowOptions;

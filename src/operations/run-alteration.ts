@@ -126,6 +126,12 @@ export async function runOutsideTransaction(run: OutsideRun, context: RunContext
   });
 }
 
+/** How far a transaction has come. */
+interface Reached {
+  stage: FailureSetting['stage'];
+  isCommitSent: boolean;
+}
+
 type PartialSetting = Omit<FailureSetting, 'stage' | 'folder' | 'session' | 'historyTable'>;
 
 /** Does the work and writes the history's change. */
@@ -142,7 +148,7 @@ async function recorded(
   const onQuery = (text: string) => {
     mayHaveChangedRole ||= /\b(?:role|authorization)\b/i.test(text);
   };
-  const reached: { stage: FailureSetting['stage'] } = { stage: 'script' };
+  const reached: Reached = { stage: 'script', isCommitSent: false };
   const onCommit = () => {
     reached.stage = 'commit';
   };
@@ -157,6 +163,7 @@ async function recorded(
       // The history is ours to write, whatever role the alteration has taken.
       const left = mayHaveChangedRole ? await resetRole(transaction, beginning, onStart) : [];
       transaction.defer({ ...change.query(transaction.startedAt()), onStart });
+      reached.isCommitSent = true;
       return left;
     };
     const leaks = await locked.transaction(inTransaction, {
@@ -169,7 +176,8 @@ async function recorded(
     const { stage } = reached;
     const refusal = stage === 'record' ? change.refusal(error) : undefined;
     throw (
-      refusal ?? describeFailure(error, { ...setting(stage), stage, folder, session, historyTable, abandon })
+      refusal ??
+      describeFailure(error, { ...setting(stage), ...reached, folder, session, historyTable, abandon })
     );
   }
 }

@@ -24,7 +24,11 @@ const boundaries = new Set(['START TRANSACTION', 'COMMIT', 'ROLLBACK']);
 export function createDriver(link: Link, isAdopted: () => boolean): DriverFactory {
   return createDriverFactory(async ({ driverConfiguration }) => ({
     createPoolClient: async ({ clientEventEmitter }) => {
-      link.client.on('error', (error) => clientEventEmitter.emit('error', markTermination(error)));
+      link.client.on('error', (error) => {
+        // When slonik is done with the connection nobody listens any more, which would be a fault.
+        if (clientEventEmitter.listenerCount('error') > 0)
+          clientEventEmitter.emit('error', markTermination(error));
+      });
       link.client.on('notice', ({ message }) =>
         clientEventEmitter.emit('notice', { message: message ?? '' }),
       );

@@ -121,7 +121,8 @@ export function describeLeaks(leaks: Leaks): readonly string[] {
   ];
 }
 
-function describeLock({ classid, objid, objsubid, mode }: AdvisoryLock): string {
+/** A few words, such as `shared advisory lock 42`. */
+export function describeLock({ classid, objid, objsubid, mode }: AdvisoryLock): string {
   const key =
     objsubid === 1
       ? BigInt.asIntN(64, (BigInt(classid) << 32n) | BigInt(objid))
@@ -129,10 +130,13 @@ function describeLock({ classid, objid, objsubid, mode }: AdvisoryLock): string 
   return `${mode === 'ShareLock' ? 'shared ' : ''}advisory lock ${key}`;
 }
 
-/** Releases the session's advisory locks among the leaks, however often each one is held. */
-export async function releaseAdvisoryLocks(connection: Queryable, leaks: Leaks): Promise<void> {
-  if (leaks.advisoryLocks.length === 0) return;
-  const query = releaseOnce(leaks.advisoryLocks);
+/** Releases advisory locks of the session, however often each one is held. */
+export async function releaseAdvisoryLocks(
+  connection: Queryable,
+  locks: readonly AdvisoryLock[],
+): Promise<void> {
+  if (locks.length === 0) return;
+  const query = releaseOnce(locks);
   while ((await readDocument(connection, query, trusted<number>())) > 0);
 }
 

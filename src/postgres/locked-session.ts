@@ -1,10 +1,10 @@
 import type { Connection, Transaction } from './connection.ts';
 import { type LockOptions, withLock } from './lock.ts';
 import { openPooledSession } from './pooled-session.ts';
-import { type Queryable, rawQuery } from './query.ts';
+import { type QueryAnswer, type Queryable, rawQuery } from './query.ts';
 import {
   type Beginning,
-  readResetAnswers,
+  resetAndTell,
   resetQueries,
   resetSession,
   type SessionRemains,
@@ -47,7 +47,7 @@ export interface OutsideSession {
 
 export interface LockedOptions extends LockOptions {
   readonly lockTimeoutMs: number;
-  /** Whether a reset tells all that was left; that costs the server some milliseconds. */
+  /** Whether a reset tells all that was left, and not advisory locks alone. */
   readonly tellLeaks: boolean;
 }
 
@@ -72,10 +72,10 @@ function openDirectSession(
   beginning: Beginning,
   { lockTimeoutMs: usualMs, tellLeaks }: LockedOptions,
 ): LockedSession {
-  let remains: SessionRemains | undefined; // of a reset that was sent along with a commit, and of nothing since
+  let sent: readonly QueryAnswer[] | undefined; // of a reset that went along with a commit, and nothing since
   return {
     transaction: async (work, { lockTimeoutMs, onCommit }) => {
-      remains = undefined;
+      sent = undefined;
       const { value, after } = await connection.transaction(
         async (transaction) => {
           if (lockTimeoutMs !== usualMs) transaction.defer(lockTimeoutQuery(lockTimeoutMs, 'local'));
@@ -86,11 +86,11 @@ function openDirectSession(
           ...(tellLeaks ? {} : { after: resetQueries(beginning) }),
         },
       );
-      remains = tellLeaks ? undefined : readResetAnswers(after, beginning);
+      sent = tellLeaks ? undefined : after;
       return value;
     },
     outside: async (work, lockTimeoutMs) => {
-      remains = undefined;
+      sent = undefined;
       if (lockTimeoutMs !== usualMs) await connection.query(lockTimeoutQuery(lockTimeoutMs, 'session'));
       return work({
         connection,
@@ -100,9 +100,9 @@ function openDirectSession(
       });
     },
     reset: async () => {
-      const known = remains;
-      remains = undefined;
-      return known ?? resetSession(connection, beginning);
+      const answers = sent;
+      sent = undefined;
+      return tellLeaks ? resetAndTell(connection, beginning) : resetSession(connection, beginning, answers);
     },
     backendPid: () => backendPid,
   };

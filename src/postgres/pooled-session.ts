@@ -105,7 +105,7 @@ async function endLeaks(transaction: Queryable, key: bigint, begun: Begun): Prom
   // Ours are among them: an alteration may have set one to the same value for longer than the transaction.
   const names = new Set([...begun.settings.map(({ name }) => name), ...leaks.settings]);
   for (const text of restorations([...names], begun.kept)) await transaction.query(rawQuery(text));
-  await releaseAdvisoryLocks(transaction, leaks);
+  await releaseAdvisoryLocks(transaction, leaks.advisoryLocks);
   return told;
 }
 

@@ -1,7 +1,14 @@
 import pg from 'pg';
 import type { Connection, Transaction } from './connection.ts';
 import { findErrorCode, isSessionLoss } from './database-failure.ts';
-import { type AdvisoryLock, describeLeaks, type Leaks, leaksSql, releaseAdvisoryLocks } from './leaks.ts';
+import {
+  type AdvisoryLock,
+  describeLeaks,
+  describeLock,
+  type Leaks,
+  leaksSql,
+  releaseAdvisoryLocks,
+} from './leaks.ts';
 import { parseDocument, type QueryAnswer, rawQuery, trusted } from './query.ts';
 import type { Setting } from './session-facts.ts';
 import { type Query, sql } from './sql.ts';
@@ -10,7 +17,7 @@ import { type Query, sql } from './sql.ts';
 export interface SessionRemains {
   /** False when the runner's lock is gone: a script has released it. */
   readonly lockHeld: boolean;
-  /** What a script has left, in a few words each, without values; all of it only where it was looked for. */
+  /** What a script has left, in a few words each, without values. */
   readonly leaks: readonly string[];
 }
 
@@ -56,36 +63,42 @@ function restoreQuery(settings: readonly Setting[]): readonly Query[] {
   return [rawQuery(`select ${calls.join(', ')}`)];
 }
 
-/** What the answers to those queries say; undefined when there are locks to release, which a full reset does. */
-export function readResetAnswers(
-  answers: readonly QueryAnswer[] | undefined,
-  { lockKey }: Beginning,
-): SessionRemains | undefined {
-  if (!answers) return undefined;
+/**
+ * Brings a session back to its beginning, save for the runner's lock. Of what a script has left it tells the advisory
+ * locks, which it releases one by one.
+ * @param sent Answers to the reset's queries, where they have been sent already.
+ */
+export async function resetSession(
+  connection: Connection,
+  beginning: Beginning,
+  sent?: readonly QueryAnswer[],
+): Promise<SessionRemains> {
+  const answers = sent ?? (await sendResets(connection, beginning));
   const locks = readLocks(answers);
-  const others = locks.filter((lock) => !isLock(lock, lockKey));
-  return others.length > 0 ? undefined : { lockHeld: locks.length > 0, leaks: [] };
+  const others = locks.filter((lock) => !isLock(lock, beginning.lockKey));
+  await releaseAdvisoryLocks(connection, others);
+  return { lockHeld: others.length < locks.length, leaks: others.map(describeLock) };
 }
 
-function readLocks(answers: readonly QueryAnswer[]): readonly AdvisoryLock[] {
-  return parseDocument(answers.at(-1)?.rows, trusted<readonly AdvisoryLock[]>());
+/** What a script has left, such as a timeout, may end the first attempt to be rid of it. */
+async function sendResets(connection: Connection, beginning: Beginning): Promise<readonly QueryAnswer[]> {
+  const queries = resetQueries(beginning);
+  return connection.batch(queries).catch((error: unknown) => {
+    if (isSessionLoss(error)) throw error;
+    return connection.batch(queries);
+  });
 }
 
-function isLock({ classid, objid, objsubid }: AdvisoryLock, key: bigint): boolean {
-  return objsubid === 1 && BigInt.asIntN(64, (BigInt(classid) << 32n) | BigInt(objid)) === key;
-}
-
-/** Brings a session back to its beginning, save for the runner's lock, and tells all that a script has left in it. */
-export async function resetSession(connection: Connection, beginning: Beginning): Promise<SessionRemains> {
+/** The same, and tells all that a script has left: to look for it costs the server some milliseconds. */
+export async function resetAndTell(connection: Connection, beginning: Beginning): Promise<SessionRemains> {
   const look = rawQuery(leaksSql(beginning.lockKey, beginning.settings));
   const restore = resetQueries(beginning);
   try {
     return await readRemains(connection, await connection.batch([look, ...restore]), beginning, []);
   } catch (error) {
     if (isSessionLoss(error)) throw error;
-    // What a script has left, such as a timeout, may end the look at it.
     const told = findErrorCode(error) === '57014' ? ['setting statement_timeout'] : [];
-    const restored = await connection.batch(restore);
+    const restored = await sendResets(connection, beginning);
     const [seen] = await connection.batch([look]); // advisory locks are there still
     return readRemains(connection, [seen ?? { rows: [] }, ...restored], beginning, told);
   }
@@ -99,8 +112,16 @@ async function readRemains(
 ): Promise<SessionRemains> {
   const leaks = parseDocument(answers.at(0)?.rows, trusted<Leaks>());
   const lockHeld = readLocks(answers).some((lock) => isLock(lock, lockKey));
-  await releaseAdvisoryLocks(connection, leaks);
+  await releaseAdvisoryLocks(connection, leaks.advisoryLocks);
   return { lockHeld, leaks: [...told, ...describeLeaks(leaks)] };
+}
+
+function readLocks(answers: readonly QueryAnswer[]): readonly AdvisoryLock[] {
+  return parseDocument(answers.at(-1)?.rows, trusted<readonly AdvisoryLock[]>());
+}
+
+function isLock({ classid, objid, objsubid }: AdvisoryLock, key: bigint): boolean {
+  return objsubid === 1 && BigInt.asIntN(64, (BigInt(classid) << 32n) | BigInt(objid)) === key;
 }
 
 /**

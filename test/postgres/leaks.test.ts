@@ -170,7 +170,7 @@ describe('advisory locks', () => {
   ])('are released without a warning, and the runner’s own is kept: %s', async (text) => {
     await script.client.query(text);
 
-    await releaseAdvisoryLocks(script.connection, await readLeaks());
+    await releaseAdvisoryLocks(script.connection, (await readLeaks()).advisoryLocks);
 
     expect(await heldLocks()).toEqual([ownLock]);
     expect(script.notices).toEqual([]);
@@ -181,7 +181,7 @@ describe('advisory locks', () => {
     const leaks = await readLeaks();
     await script.client.query('select pg_advisory_lock(43), pg_advisory_lock_shared(42)');
 
-    await releaseAdvisoryLocks(script.connection, leaks);
+    await releaseAdvisoryLocks(script.connection, leaks.advisoryLocks);
 
     expect(await heldLocks()).toEqual([ownLock, 'ExclusiveLock 0 43 1', 'ShareLock 0 42 1'].sort());
   });
@@ -190,7 +190,7 @@ describe('advisory locks', () => {
     await script.client.query('begin; select pg_advisory_xact_lock(42), pg_advisory_lock(43)');
     const leaks = await readLeaks();
 
-    await releaseAdvisoryLocks(script.connection, leaks);
+    await releaseAdvisoryLocks(script.connection, leaks.advisoryLocks);
 
     expect(await heldLocks()).toEqual(['ExclusiveLock 0 42 1', ownLock]);
     await script.client.query('commit');

@@ -69,6 +69,8 @@ const readSessions = () =>
   query(`select pid from pg_stat_activity where application_name like 'alteration %'`);
 const readLocks = () => query(`select pid from pg_locks where locktype = 'advisory'`);
 
+const rowTells =
+  'Whether it was still committed, its row tells. Run it again: it goes on from what is applied.';
 const rolledBack = 'PostgreSQL rolls it back. Run it again: it goes on from what is applied.';
 const stays = 'What it had done stays. Run it again: it goes on from what is applied.';
 
@@ -87,7 +89,7 @@ const interrupted: [string, Interrupted][] = [
       file: '1.0.0-2-second.sql',
       text: `${effect(2)}\n${stay}\n${effect(21)}`,
       phase: 'up',
-      hint: rolledBack,
+      hint: rowTells, // its commit was sent along
     },
   ],
   [
@@ -214,7 +216,7 @@ describe('a server that restarts', () => {
     const { exitCode, stdout } = await run.result;
     expect({ exitCode, ...JSON.parse(stdout) }).toMatchObject({
       exitCode: 7,
-      error: { hint: rolledBack, progress: { direction: 'down', done: ['1.1.0-3-third.up.sql'] } },
+      error: { hint: rowTells, progress: { direction: 'down', done: ['1.1.0-3-third.up.sql'] } },
     });
     expect(await readEffects()).toEqual([1, 2]);
     await rollback({ database: url, folder, target: '1.0.0' });
@@ -295,7 +297,7 @@ describe('a connection that breaks', () => {
     '%s: its row tells what became of it, and the next deploy goes on',
     async (_, when, effects) => {
       const folder = await createFolder(both);
-      const source = await openBreakingWay(['insert into effects values (2)', 'COMMIT'], when);
+      const source = await openBreakingWay('insert into effects values (2)', 'commit', when);
 
       const error = await failureOf(deploy({ database: source, folder }));
 
@@ -318,8 +320,9 @@ describe('a connection that breaks', () => {
   test('after the commit of an alteration tells that it is applied', async () => {
     const folder = await createFolder(both);
     const source = await openBreakingWay(
-      ['insert into effects values (2)', 'COMMIT', 'reset session authorization'],
-      'before',
+      'insert into effects values (2)',
+      'reset session authorization',
+      'answered',
     );
 
     const error = await failureOf(deploy({ database: source, folder }));
@@ -333,19 +336,33 @@ describe('a connection that breaks', () => {
     expect(await readEffects()).toEqual([1, 2, 3]);
   });
 
-  /** A way to the server that breaks when the client sends the last of the texts, after the others. */
-  async function openBreakingWay(texts: readonly string[], when: 'before' | 'after'): Promise<string> {
-    const left = [...texts];
+  /**
+   * A way to the server that breaks at the first query `at` after the text: before it has arrived, when what came
+   * before it is answered, or when it and all behind it have arrived, without an answer.
+   */
+  async function openBreakingWay(
+    after: string,
+    at: string,
+    when: 'before' | 'answered' | 'after',
+  ): Promise<string> {
+    let open = true;
     const proxy = createServer((near) => {
       const far = connect(server.port, '127.0.0.1');
       const cut = () => [near, far].map((socket) => socket.destroy());
       for (const socket of [near, far]) socket.on('error', cut).on('close', cut);
-      far.on('data', (chunk) => left.length > 0 && near.write(chunk));
+      far.on('data', (chunk) => {
+        if (open || when === 'answered') near.write(chunk);
+        if (!open && when === 'answered' && chunk.includes('COMMIT')) near.end();
+      });
       near.on('data', (chunk) => {
-        while (left[0] !== undefined && chunk.includes(left[0])) left.shift();
-        if (left.length > 0) far.write(chunk);
-        else if (when === 'before') cut();
-        else far.end(chunk);
+        const start = chunk.indexOf(after);
+        // A query is a message of a letter, four bytes of length, the empty name of a statement and the text.
+        const index = start === -1 ? -1 : chunk.indexOf(`\0${at}\0`, start);
+        if (index === -1) return far.write(chunk);
+        open = false;
+        if (when === 'after') return far.end(chunk);
+        far.write(chunk.subarray(0, index - 5));
+        return when === 'before' && cut();
       });
     }).listen(0, '127.0.0.1');
     onTestFinished(() => {
