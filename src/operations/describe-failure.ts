@@ -34,6 +34,8 @@ export interface FailureSetting {
   /** `script`: its own work · `record`: writing the history row · `commit`: ending the transaction. */
   readonly stage: 'script' | 'record' | 'commit';
   readonly transaction: 'inside' | 'outside';
+  /** Whether it shares its transaction with the others of the run. */
+  readonly isShared?: boolean;
   /** Whether the commit is on its way already: a server that is lost may have got it. */
   readonly isCommitSent?: boolean;
   readonly folder: string;
@@ -147,21 +149,34 @@ function describeRemedy(
   database: DatabaseFailure | undefined,
   setting: FailureSetting,
 ): string {
-  const { phase, before, statements, transaction, stage } = setting;
+  const { phase, before, statements, transaction, stage, isShared } = setting;
   if (transaction === 'inside') {
     const stays = before ? `what ${before} did stays, and it will be run again` : 'nothing of it stays';
     const own = error instanceof AlterationError ? error.hint : undefined;
+    const last = isShared ? 'Mend it and run again.' : 'Mend it and run again; that goes on from here.';
     const advice =
       stage === 'record' && database?.sqlState === '25P02'
         ? 'Let errors out of the script, or put what may fail into connection.transaction(…).'
-        : (own ?? 'Mend it and run again; that goes on from here.');
-    return `It was rolled back: ${stays}. ${advice}`;
+        : (own ?? describeLimit(database, setting) ?? last);
+    return isShared
+      ? `All was rolled back: nothing of this run stays. ${advice}`
+      : `It was rolled back: ${stays}. ${advice}`;
   }
   if (statements) {
     const again = phase === 'up' ? 'deploy' : 'rollback';
     return `It runs outside a transaction: ${statements.done} of its ${statements.total} statements are done and stay. Mend what failed; the next ${again} goes on with statement ${statements.done + 1}.`;
   }
   return `What ${phase} had done stays. It runs again from its start the next time: it must be re-runnable.`;
+}
+
+/** What PostgreSQL allows only after the commit of something before. */
+function describeLimit(
+  database: DatabaseFailure | undefined,
+  { isShared }: FailureSetting,
+): string | undefined {
+  // a new value of an enum; a table with events of deferred triggers
+  if (!isShared || !['55P04', '55006'].includes(database?.sqlState ?? '')) return undefined;
+  return 'It needs what another alteration has done to be committed: deploy without --atomic.';
 }
 
 function findFailurePlace(

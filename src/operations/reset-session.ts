@@ -4,7 +4,7 @@ import type { RunContext } from './run-context.ts';
 
 /** Makes the session as it began, for what runs next. Throws when the runner's lock is gone: others may alter now. */
 export async function resetSession(
-  { locked, session, report }: Pick<RunContext, 'locked' | 'session' | 'report'>,
+  { locked, session, report, isShared }: Pick<RunContext, 'locked' | 'session' | 'report' | 'isShared'>,
   alteration: string,
 ): Promise<void> {
   const { lockHeld, leaks } = await locked.reset().catch((error: unknown) => {
@@ -15,7 +15,7 @@ export async function resetSession(
   throw new AlterationFailedError(`"${alteration}" released the lock that keeps other instances out.`, {
     alteration,
     phase: 'up',
-    hint: 'What it has committed stays. Let it call neither pg_advisory_unlock_all nor discard all, and run again.',
+    hint: `${isShared ? 'All was rolled back.' : 'What it has committed stays.'} Let it call neither pg_advisory_unlock_all nor discard all, and run again.`,
   });
 }
 

@@ -28,6 +28,7 @@ export async function retryOnLocks<T>(
   attempt: () => Promise<T>,
   beforeNext: () => Promise<void> = () => resetSession(context, alteration),
 ): Promise<T> {
+  if (context.isShared) return attempt();
   const start = performance.now();
   for (let attempts = 1; ; attempts++) {
     try {

@@ -141,7 +141,7 @@ async function recorded(
   context: RunContext,
   work: (transaction: Transaction, onQuery: (text: string) => void) => Promise<void>,
 ): Promise<void> {
-  const { session, locked, folder, historyTable, patience, abandon } = context;
+  const { session, locked, folder, historyTable, patience, abandon, isShared } = context;
   const beginning = { lockKey: lockKey(historyTable), settings: session.begun };
   // Behind a pooler the role would be somebody else's next; a function may have changed it.
   let mayHaveChangedRole = session.database.pooler === 'transaction';
@@ -163,7 +163,7 @@ async function recorded(
       // The history is ours to write, whatever role the alteration has taken.
       const left = mayHaveChangedRole ? await resetRole(transaction, beginning, onStart) : [];
       transaction.defer({ ...change.query(transaction.startedAt()), onStart });
-      reached.isCommitSent = true;
+      reached.isCommitSent = !isShared;
       return left;
     };
     const leaks = await locked.transaction(inTransaction, {
@@ -177,7 +177,7 @@ async function recorded(
     const refusal = stage === 'record' ? change.refusal(error) : undefined;
     throw (
       refusal ??
-      describeFailure(error, { ...setting(stage), ...reached, folder, session, historyTable, abandon })
+      describeFailure(error, { ...setting(stage), ...reached, isShared, folder, session, historyTable, abandon })
     );
   }
 }

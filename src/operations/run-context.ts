@@ -17,6 +17,8 @@ export interface RunContext {
   readonly stop: AbortSignal | undefined;
   readonly abandon: AbortSignal | undefined;
   readonly patience: LockPatience;
+  /** Whether all steps share one transaction, which whoever began it makes again when it is to be made again. */
+  readonly isShared: boolean;
   /** Ids of the rows on which the plan stands, with those of the steps before this one. */
   readonly basis: () => ReadonlySet<string>;
 }
