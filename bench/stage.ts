@@ -78,7 +78,10 @@ export function openStage(server: Server, meter: Meter, folder: string): Stage {
       const own = applied.get(contestant) ?? new Map<number, Promise<AppliedPlace>>();
       applied.set(contestant, own);
       return once(own, size, async () => {
-        const shorter = Math.max(0, ...[...own.keys()].filter((other) => other < size));
+        const shorter = Math.max(
+          0,
+          ...[...own.keys()].filter((other) => other < size && canGoOn(contestant)),
+        );
         const template = await own.get(shorter);
         const url = await newDatabase(template && nameOf(template.url));
         await server.hurry(nameOf(url), async () => {
@@ -134,6 +137,11 @@ function once<K, V>(known: Map<K, Promise<V>>, key: K, make: () => Promise<V>): 
 
 function nameOf(url: string): string {
   return new URL(url).pathname.slice(1);
+}
+
+/** Whether a deploy applies no more than what is pending. A floor does not look. */
+function canGoOn({ kind }: Contestant): boolean {
+  return kind !== 'floor';
 }
 
 /** How far a history is after each deploy on its way from one size to another. */
