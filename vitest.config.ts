@@ -16,7 +16,7 @@ function served(name: string, folder: string, setup: string, exclude: string[] =
   };
 }
 
-const embedded = ['postgres', 'cli', 'pooler', 'network'];
+const embedded = ['postgres', 'cli', 'budget', 'pooler', 'network'];
 // The same tests on servers of the public images, without those that bring servers of their own.
 const ownServers = ['embedded-server', 'logto-history', 'logto-scripts'].map((name) => `**/${name}.test.ts`);
 const majors = (process.env['POSTGRES_MAJORS'] ?? '14,15,16,17,18').split(',');

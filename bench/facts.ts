@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { type Contestant, fileOfPackage } from './contestants/contestant.ts';
 import type { DelayProxy } from './delay-proxy.ts';
 import { median } from './median.ts';
-import type { ContestantFacts, NetworkFacts, Results } from './results.ts';
+import type { ContestantFacts, NetworkFacts, Session } from './results.ts';
 import { withClient } from './server.ts';
 
 const pings = 200;
 const ownManifest = fileURLToPath(new URL('../package.json', import.meta.url));
 
-export function readMachine(): Results['machine'] {
+export function readMachine(): Session['machine'] {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
     cores: availableParallelism(),
@@ -22,8 +22,8 @@ export function readMachine(): Results['machine'] {
 }
 
 export function readContestantFacts(contestant: Contestant): ContestantFacts {
-  const { name, kind, note, transactions, lock, package: installed } = contestant;
-  const facts = { name, kind, note, transactions, lock };
+  const { name, kind, note, transactions, lock, floor, package: installed } = contestant;
+  const facts = { name, kind, note, transactions, lock, ...(floor === undefined ? {} : { floor }) };
   if (kind === 'ours') return { ...facts, version: readVersion(ownManifest) };
   if (installed === undefined) return facts;
   return { ...facts, version: `${installed} ${readVersion(fileOfPackage(`${installed}/package.json`))}` };

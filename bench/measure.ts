@@ -5,9 +5,9 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { CommandLine } from './contestants/contestant.ts';
+import { findProgram } from './find-program.ts';
+import type { Session } from './results.ts';
 
-/** GNU time, which asks the kernel for the peak when the process has ended. Others' has no such option. */
-const time = '/usr/bin/time';
 const limitMs = 600_000;
 const outputLimit = 50_000;
 
@@ -22,6 +22,7 @@ export interface ProcessRun {
 }
 
 export interface Meter {
+  readonly kind: Session['meter'];
   /** Runs a process to its end; an abort of `stop` ends it and throws. */
   run(command: CommandLine): Promise<ProcessRun>;
 }
@@ -36,13 +37,14 @@ export async function openMeter(scratch: string, stop: AbortSignal): Promise<Met
     LANG: 'C.UTF-8',
     NO_COLOR: '1',
   };
-  const canTime = isGnuTime();
+  const time = findGnuTime();
   let count = 0;
   return {
+    kind: time === undefined ? 'none' : 'GNU time',
     async run(command) {
       stop.throwIfAborted();
       const full = { ...command, env: { ...common, ...command.env } };
-      if (!canTime) return { ...(await runProcess(full, stop)), peakKb: undefined };
+      if (time === undefined) return { ...(await runProcess(full, stop)), peakKb: undefined };
       count += 1;
       const file = join(scratch, `peak-${count}`);
       const args = ['--format=%M', `--output=${file}`, command.file, ...command.args];
@@ -52,8 +54,11 @@ export async function openMeter(scratch: string, stop: AbortSignal): Promise<Met
   };
 }
 
-function isGnuTime(): boolean {
-  return spawnSync(time, ['--version'], { encoding: 'utf8' }).stdout?.includes('GNU') ?? false;
+/** It asks the kernel for the peak when the process has ended. Others' `time` has no such option. */
+function findGnuTime(): string | undefined {
+  const time = findProgram('time');
+  if (time === undefined) return undefined;
+  return spawnSync(time, ['--version'], { encoding: 'utf8' }).stdout?.includes('GNU') ? time : undefined;
 }
 
 /** The last line: before it stands what it has to say about exit codes. */

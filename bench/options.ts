@@ -10,8 +10,8 @@ export interface Options {
   readonly rounds: number;
   /** Processes at once. */
   readonly crowd: number;
-  /** Whether everything is measured: only then the page and the committed results are written. */
-  readonly extent: 'complete' | 'partial';
+  /** What becomes of what was measured: it goes into the page and the committed results, or is only shown. */
+  readonly purpose: 'record' | 'show';
 }
 
 const scales = {
@@ -29,6 +29,9 @@ const scales = {
 
 type Scale = (typeof scales)['quick'];
 
+/** A history this long is measured less often: a round of it takes what ten of the others do. */
+const longHistory = { from: 5_000, rounds: 3 };
+
 export const usage = `npm run bench -- [options]
 
   --quick              in about a minute: small histories, few rounds
@@ -36,15 +39,18 @@ export const usage = `npm run bench -- [options]
   --contestants a,b    these only, and the floors: ${namesOf('ours', 'peer')}
   --rounds n           how often each is measured (${scales.complete.rounds}, with --quick ${scales.quick.rounds})
 
-A complete run writes docs/performance.md and bench/results/latest.json; any other prints its tables, and writes
-bench/results/partial.json. TMPDIR says on which disk the server and the files are.
+The tables are printed. What all contestants took part in at full size also goes into bench/results/latest.json and
+docs/performance.md, each measure as soon as it is over and in the place of its older result: a run may be done in parts
+(--only), and one that was interrupted keeps what it had. With --quick or --contestants, bench/results/partial.json is
+written instead. TMPDIR says on which disk the server and the files are.
 `;
 
 /** Throws UsageError. Undefined when help was asked for. */
 export function parseOptions(argv: readonly string[]): Options | undefined {
-  const { help, quick, only, contestants, rounds } = readArguments(argv);
+  const { help, quick, only, contestants, rounds: given } = readArguments(argv);
   if (help) return undefined;
   const scale = quick ? scales.quick : scales.complete;
+  const rounds = parseRounds(given ?? scale.rounds);
   const named = parseNames(
     'contestant',
     contestants,
@@ -52,10 +58,10 @@ export function parseOptions(argv: readonly string[]): Options | undefined {
   );
   return {
     contestants: allContestants.filter(({ name, kind }) => kind === 'floor' || named.includes(name)),
-    trials: planTrials(scale, parseNames('measure', only, measures)),
-    rounds: parseRounds(rounds ?? scale.rounds),
+    trials: planTrials(scale, parseNames('measure', only, measures), rounds),
+    rounds,
     crowd: scale.crowd,
-    extent: quick || only !== undefined || contestants !== undefined ? 'partial' : 'complete',
+    purpose: quick || contestants !== undefined ? 'show' : 'record',
   };
 }
 
@@ -96,7 +102,7 @@ function parseRounds(text: string): number {
   return Number(text);
 }
 
-function planTrials(scale: Scale, only: readonly Measure[]): readonly Trial[] {
+function planTrials(scale: Scale, only: readonly Measure[], rounds: number): readonly Trial[] {
   const sizesOf: Readonly<Record<Measure, readonly number[]>> = {
     version: [0],
     deploy: scale.deploy,
@@ -108,7 +114,13 @@ function planTrials(scale: Scale, only: readonly Measure[]): readonly Trial[] {
   };
   return measures
     .filter((measure) => only.includes(measure))
-    .flatMap((measure) => sizesOf[measure].map((size) => ({ measure, size })));
+    .flatMap((measure) =>
+      sizesOf[measure].map((size) => ({
+        measure,
+        size,
+        rounds: size < longHistory.from ? rounds : Math.min(rounds, longHistory.rounds),
+      })),
+    );
 }
 
 function namesOf(...kinds: readonly Contestant['kind'][]): string {

@@ -17,19 +17,16 @@ export interface Arena {
   readonly onProgress: (message: string) => void;
 }
 
-/** Plays each trial that the contestant takes part in; one that fails is not asked again in that trial. */
-export async function playTrials(
+/** Each trial with those who take part in it; who fails is not asked again in that trial. */
+export async function* playTrials(
   trials: readonly Trial[],
   contestants: readonly Contestant[],
-  rounds: number,
   arena: Arena,
-): Promise<readonly TrialResult[]> {
-  const results: TrialResult[] = [];
+): AsyncGenerator<TrialResult> {
   for (const trial of trials) {
     const players = contestants.filter((contestant) => takesPart(contestant, trial));
-    results.push({ ...trial, outcomes: await playTrial(trial, players, rounds, arena) });
+    yield { ...trial, outcomes: await playTrial(trial, players, arena) };
   }
-  return results;
 }
 
 function takesPart({ lock, actions }: Contestant, { measure }: Trial): boolean {
@@ -50,26 +47,31 @@ const actionOf: Readonly<Record<Measure, Action>> = {
 async function playTrial(
   trial: Trial,
   players: readonly Contestant[],
-  rounds: number,
   arena: Arena,
 ): Promise<readonly Outcome[]> {
+  const { measure, size, rounds } = trial;
   const samples = new Map<Contestant, Sample[]>(players.map((player) => [player, []]));
   const failures = new Map<Contestant, string>();
-  const play = async (player: Contestant, keep: 'keep' | 'discard') => {
+  const play = async (player: Contestant, work: () => Promise<void>) => {
     if (failures.has(player)) return;
     try {
-      const sample = await samplers[trial.measure](player, trial.size, arena);
-      if (keep === 'keep') samples.get(player)?.push(sample);
+      await work();
     } catch (error) {
       if (!(error instanceof ContestantFailure)) throw error;
       failures.set(player, error.message);
     }
   };
-  if (trial.measure === 'version') for (const player of players) await play(player, 'discard'); // from a cold disk
+  const { prepare, sample, conclude } = games[measure];
+  for (const player of players) await play(player, () => prepare(player, size, arena));
   for (let round = 0; round < rounds; round += 1) {
-    arena.onProgress(`${trial.measure} of ${trial.size}, round ${round + 1} of ${rounds}`);
-    for (const player of turn(players, round)) await play(player, 'keep');
+    arena.onProgress(`${measure} of ${size}, round ${round + 1} of ${rounds}`);
+    for (const player of turn(players, round)) {
+      await play(player, async () => {
+        samples.get(player)?.push(await sample(player, size, arena));
+      });
+    }
   }
+  for (const player of players) await play(player, () => conclude(player, size, arena));
   return players.map((player) => {
     const failure = failures.get(player);
     const kept = samples.get(player) ?? [];
@@ -82,19 +84,56 @@ function turn<T>(items: readonly T[], by: number): readonly T[] {
   return [...items.slice(at), ...items.slice(0, at)];
 }
 
-type Sampler = (contestant: Contestant, size: number, arena: Arena) => Promise<Sample>;
+type Step<T> = (contestant: Contestant, size: number, arena: Arena) => Promise<T>;
+type Sampler = Step<Sample>;
 type Route = 'direct' | 'slow';
 
-const samplers: Readonly<Record<Measure, Sampler>> = {
-  version: (contestant, _, arena) =>
-    runOn('direct', contestant, 'version', { folder: tmpdir(), url: '' }, arena),
-  deploy: sampleDeploy('direct'),
-  'slow-deploy': sampleDeploy('slow'),
-  'at-once': sampleCrowd,
-  'no-op': sampleApplied('no-op', 'direct'),
-  'slow-no-op': sampleApplied('no-op', 'slow'),
-  list: sampleApplied('list', 'direct'),
+/** How a measure is taken: what comes before the rounds, once in each of them, and after them. */
+interface Game {
+  readonly prepare: Step<void>;
+  readonly sample: Sampler;
+  readonly conclude: Step<void>;
+}
+
+const nothing: Step<void> = async () => undefined;
+
+const sampleVersion: Sampler = (contestant, _, arena) =>
+  runOn('direct', contestant, 'version', { folder: tmpdir(), url: '' }, arena);
+
+const games: Readonly<Record<Measure, Game>> = {
+  version: {
+    // The first time it is read from a cold disk.
+    prepare: async (...given) => void (await sampleVersion(...given)),
+    sample: sampleVersion,
+    conclude: nothing,
+  },
+  deploy: playDeploy(sampleDeploy('direct')),
+  'slow-deploy': playDeploy(sampleDeploy('slow')),
+  'at-once': playDeploy(sampleCrowd),
+  'no-op': playApplied('no-op', 'direct'),
+  'slow-no-op': playApplied('no-op', 'slow'),
+  list: playApplied('list', 'direct'),
 };
+
+function playDeploy(sample: Sampler): Game {
+  return { prepare: nothing, sample, conclude: nothing };
+}
+
+/** All of the rounds on one database, which has to be what it was when they are over. */
+function playApplied(action: Action, route: Route): Game {
+  return {
+    async prepare(contestant, size, { stage, onProgress }) {
+      onProgress(`${action} of ${size}: the history of ${contestant.name}`);
+      await stage.openApplied(contestant, size);
+    },
+    async sample(contestant, size, arena) {
+      return runOn(route, contestant, action, await arena.stage.openApplied(contestant, size), arena);
+    },
+    async conclude(contestant, size, { stage }) {
+      await stage.verifyUnchanged(await stage.openApplied(contestant, size));
+    },
+  };
+}
 
 function sampleDeploy(route: Route): Sampler {
   return (contestant, size, arena) =>
@@ -103,15 +142,6 @@ function sampleDeploy(route: Route): Sampler {
       await arena.stage.verifyApplied(contestant, size, place);
       return sample;
     });
-}
-
-function sampleApplied(action: Action, route: Route): Sampler {
-  return async (contestant, size, arena) => {
-    const place = await arena.stage.openApplied(contestant, size);
-    const sample = await runOn(route, contestant, action, place, arena);
-    await arena.stage.verifyUnchanged(place);
-    return sample;
-  };
 }
 
 /** Many processes that want the same, from the first one's start to the last one's end. */

@@ -3,7 +3,15 @@
 import { wrapText } from '../src/cli/wrap-text.ts';
 import { median } from './median.ts';
 import { renderTable } from './render-table.ts';
-import type { ContestantFacts, Measure, Outcome, Results, Sample, TrialResult } from './results.ts';
+import type {
+  ContestantFacts,
+  Measure,
+  MeasuredTrial,
+  Outcome,
+  Results,
+  Sample,
+  Session,
+} from './results.ts';
 
 const width = 118;
 
@@ -18,17 +26,27 @@ interface Chapter {
   readonly title: string;
   /** What the others are divided by. */
   readonly floor?: string;
-  readonly explain: (results: Results, trials: readonly TrialResult[]) => string;
-  readonly columns: (trials: readonly TrialResult[], chapter: Chapter, results: Results) => readonly Column[];
+  readonly explain: (session: Session, trials: readonly MeasuredTrial[]) => string;
+  readonly columns: (
+    trials: readonly MeasuredTrial[],
+    chapter: Chapter,
+    session: Session,
+  ) => readonly Column[];
 }
 
 export function renderReport(results: Results): string {
   const chapters = Object.entries(chapterOf) as readonly [Measure, Chapter][]; // the keys are measures
   const sections = chapters.flatMap(([measure, chapter]) => {
     const trials = results.trials.filter((trial) => trial.measure === measure);
-    return trials.length === 0 ? [] : [renderChapter(chapter, trials, results)];
+    const session = results.sessions.find(({ began }) => began === trials.at(-1)?.session);
+    return session === undefined ? [] : [renderChapter(chapter, trials, session)];
   });
-  return [renderSetUp(results), ...sections, renderContestants(results.contestants)]
+  const contestants = new Map(
+    results.sessions.flatMap((session) =>
+      session.contestants.map((contestant) => [contestant.name, contestant]),
+    ),
+  );
+  return [renderSetUp(results), ...sections, renderContestants([...contestants.values()])]
     .join('\n\n')
     .concat('\n');
 }
@@ -38,14 +56,14 @@ const chapterOf: Readonly<Record<Measure, Chapter>> = {
     title: 'Cold start',
     floor: 'bare-node',
     explain: () => '`--version`; for a library without a command line, a script that loads it and ends.',
-    columns: (trials, chapter) => [...timeColumns(trials, chapter), ...memoryColumns(trials)],
+    columns: (...given) => [...timeColumns(...given), ...memoryColumns(given[0])],
   },
   'no-op': {
     title: 'Nothing to do',
     floor: 'bare-node-pg',
     explain: () => 'A deploy that finds so many alterations, all of them applied.',
-    columns: (trials, chapter) => [
-      ...timeColumns(trials, chapter),
+    columns: (trials, chapter, session) => [
+      ...timeColumns(trials, chapter, session),
       ...growthColumns('time', trials, ({ ms }) => ms),
       ...memoryColumns(trials),
       ...growthColumns('memory', trials, ({ peakKb }) => peakKb),
@@ -56,21 +74,21 @@ const chapterOf: Readonly<Record<Measure, Chapter>> = {
     floor: 'psql-each',
     explain: ({ statements }) =>
       `So many alterations into an empty database; ${statements} statements each, on average.`,
-    columns: (trials, chapter) => [...timeColumns(trials, chapter), ...memoryColumns(trials)],
+    columns: (...given) => [...timeColumns(...given), ...memoryColumns(given[0])],
   },
   list: {
     title: 'List',
     floor: 'bare-node-pg',
     explain: () => 'What is applied and what is pending, where a tool tells it.',
-    columns: (trials, chapter) => [...timeColumns(trials, chapter), ...memoryColumns(trials)],
+    columns: (...given) => [...timeColumns(...given), ...memoryColumns(given[0])],
   },
   'slow-deploy': {
     title: 'A first deploy over a network',
     floor: 'psql-each',
     explain: ({ network, statements }) =>
       `${explainNetwork(network)} An alteration has ${statements} statements on average.`,
-    columns: (trials, chapter) => [
-      ...timeColumns(trials, chapter),
+    columns: (trials, chapter, session) => [
+      ...timeColumns(trials, chapter, session),
       ...trafficColumns(trials, 'round trips an alteration', ({ afterwards }, size) => afterwards / size),
     ],
   },
@@ -78,8 +96,8 @@ const chapterOf: Readonly<Record<Measure, Chapter>> = {
     title: 'Nothing to do, over a network',
     floor: 'bare-node-pg',
     explain: ({ network }) => explainNetwork(network),
-    columns: (trials, chapter) => [
-      ...timeColumns(trials, chapter),
+    columns: (trials, chapter, session) => [
+      ...timeColumns(trials, chapter, session),
       ...trafficColumns(trials, 'round trips', ({ afterwards }) => afterwards),
     ],
   },
@@ -96,22 +114,34 @@ const chapterOf: Readonly<Record<Measure, Chapter>> = {
   },
 };
 
-function renderSetUp({ date, machine, node, server, rounds }: Results): string {
-  return wrapText(
-    [
-      `Measured on ${date}: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}; PostgreSQL`,
-      `${server.version} on the same machine (fsync ${server.fsync}, synchronous_commit ${server.synchronousCommit}, data on`,
-      `${server.fileSystem}); Node ${node}. Whole processes, started by GNU time, from start to end: the median of ${rounds}`,
-      'rounds and (least–most), in milliseconds; `×` is the ratio of the median to that of the floor. In each round every',
-      'contestant has its turn once. After each deploy the schema and the rows are compared with what the alterations make',
-      'of an empty database, and after each no-op with what was there before; whoever differs has failed and is not',
-      'measured. MB is the most memory that a process had, the median of it.',
-    ].join(' '),
-    width,
-  );
+function renderSetUp({ sessions, trials }: Results): string {
+  const alike = Map.groupBy(sessions, renderConditions);
+  const conditions = [...alike].map(([text, own]) => {
+    const measured = trials.filter(({ session }) => own.some(({ began }) => began === session));
+    const titles = new Set(measured.map(({ measure }) => chapterOf[measure].title));
+    const what = alike.size === 1 ? '' : `${[...titles].join('; ')}. `;
+    return wrapText(`${what}${text}`, width);
+  });
+  const method = [
+    'Whole processes, from start to end: the median of the rounds and (least–most), in milliseconds; `×` is the ratio of',
+    'the median to that of the floor. In each round every contestant has its turn once. What a deploy has left is compared',
+    'with what the alterations make of an empty database, and what a deploy with nothing to do has left with what was',
+    'there before; whoever differs has failed and is not measured. MB is the most memory that a process had, the median',
+    'of it.',
+  ];
+  return [...conditions, wrapText(method.join(' '), width)].join('\n\n');
 }
 
-function explainNetwork({ delayMs, directRoundTripMs, roundTripMs }: Results['network']): string {
+function renderConditions({ began, machine, node, meter, server, rounds }: Session): string {
+  return [
+    `Measured on ${began.slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os};`,
+    `PostgreSQL ${server.version} on the same machine (fsync ${server.fsync}, synchronous_commit`,
+    `${server.synchronousCommit}, data on ${server.fileSystem}); Node ${node}; ${rounds} rounds, where a column does not`,
+    `say otherwise; ${meter === 'none' ? 'memory not measured.' : `processes started by ${meter}.`}`,
+  ].join(' ');
+}
+
+function explainNetwork({ delayMs, directRoundTripMs, roundTripMs }: Session['network']): string {
   return [
     `A proxy hands everything over ${delayMs} ms later, in each direction; a round trip was measured to take`,
     `${roundTripMs.toFixed(2)} ms through it and ${directRoundTripMs.toFixed(2)} ms without.`,
@@ -119,21 +149,33 @@ function explainNetwork({ delayMs, directRoundTripMs, roundTripMs }: Results['ne
   ].join(' ');
 }
 
-function renderChapter(chapter: Chapter, trials: readonly TrialResult[], results: Results): string {
-  const columns = chapter.columns(trials, chapter, results);
-  const rows = results.contestants
+function renderChapter(chapter: Chapter, trials: readonly MeasuredTrial[], session: Session): string {
+  const columns = chapter.columns(trials, chapter, session);
+  const rows = session.contestants
     .map(({ name }) => [name, ...columns.map(({ cell }) => cell(name) ?? '')])
     .filter(([, ...cells]) => cells.some((cell) => cell !== ''));
-  const floor = chapter.floor === undefined ? [] : [`The floor is ${chapter.floor}.`];
   return [
     `### ${chapter.title}`,
-    wrapText([chapter.explain(results, trials), ...floor].join(' '), width),
+    wrapText([chapter.explain(session, trials), ...renderFloors(chapter, session, rows)].join(' '), width),
     renderTable(['', ...columns.map(({ head }) => head)], rows, 'right'),
     ...renderFailures(trials),
   ].join('\n\n');
 }
 
-function renderFailures(trials: readonly TrialResult[]): readonly string[] {
+function renderFloors(
+  { floor }: Chapter,
+  { contestants }: Session,
+  rows: readonly (readonly string[])[],
+): readonly string[] {
+  if (floor === undefined) return [];
+  const others = contestants.filter(
+    (each) => each.floor !== undefined && rows.some(([name]) => name === each.name),
+  );
+  const exceptions = others.map((each) => `that of ${each.name} is ${each.floor}`);
+  return [`${[`The floor is ${floor}`, ...exceptions].join('; ')}.`];
+}
+
+function renderFailures(trials: readonly MeasuredTrial[]): readonly string[] {
   const lines = trials.flatMap(({ size, outcomes }) =>
     outcomes.flatMap(({ contestant, failure }) =>
       failure === undefined ? [] : [`- ${contestant}, ${count(size)}: \`${failure.replaceAll('`', "'")}\``],
@@ -155,14 +197,23 @@ function renderContestants(contestants: readonly ContestantFacts[]): string {
   return `### Contestants\n\n${explanation}\n\n${table}`;
 }
 
-function timeColumns(trials: readonly TrialResult[], { floor }: Chapter): readonly Column[] {
-  return trials.map((trial) => {
-    const least = floor === undefined ? undefined : medianOf(trial, floor, ({ ms }) => ms);
-    return {
-      head: trial.size === 0 ? 'ms' : count(trial.size),
-      cell: (name) => renderTimes(findOutcome(trial, name), least),
-    };
-  });
+function timeColumns(
+  trials: readonly MeasuredTrial[],
+  { floor }: Chapter,
+  { contestants, rounds }: Session,
+): readonly Column[] {
+  return trials.map((trial) => ({
+    head: [headOf(trial), ...(trial.rounds === rounds ? [] : [`(${trial.rounds} rounds)`])].join(' '),
+    cell: (name) => {
+      const own = contestants.find((contestant) => contestant.name === name)?.floor ?? floor;
+      const least = own === undefined ? undefined : medianOf(trial, own, ({ ms }) => ms);
+      return renderTimes(findOutcome(trial, name), least);
+    },
+  }));
+}
+
+function headOf({ size }: MeasuredTrial): string {
+  return size === 0 ? 'ms' : count(size);
 }
 
 function renderTimes(outcome: Outcome | undefined, floor: number | undefined): string | undefined {
@@ -175,7 +226,7 @@ function renderTimes(outcome: Outcome | undefined, floor: number | undefined): s
 }
 
 /** Of the smallest and the largest history. */
-function memoryColumns(trials: readonly TrialResult[]): readonly Column[] {
+function memoryColumns(trials: readonly MeasuredTrial[]): readonly Column[] {
   return ends(trials).map((trial) => ({
     head: trial.size === 0 ? 'MB' : `MB at ${count(trial.size)}`,
     cell: (name) => {
@@ -188,7 +239,7 @@ function memoryColumns(trials: readonly TrialResult[]): readonly Column[] {
 /** How the largest history compares with the smallest. */
 function growthColumns(
   what: string,
-  trials: readonly TrialResult[],
+  trials: readonly MeasuredTrial[],
   read: (sample: Sample) => number | undefined,
 ): readonly Column[] {
   const [smallest, largest] = ends(trials);
@@ -201,7 +252,7 @@ function growthColumns(
 }
 
 function trafficColumns(
-  trials: readonly TrialResult[],
+  trials: readonly MeasuredTrial[],
   head: string,
   read: (traffic: NonNullable<Sample['traffic']>, size: number) => number,
 ): readonly Column[] {
@@ -228,7 +279,7 @@ function renderCrowdRatio(samples: readonly Sample[]): string {
 }
 
 function mapSamples(
-  trial: TrialResult,
+  trial: MeasuredTrial,
   name: string,
   render: (samples: readonly Sample[]) => string,
 ): string | undefined {
@@ -237,7 +288,7 @@ function mapSamples(
 }
 
 function medianOf(
-  trial: TrialResult,
+  trial: MeasuredTrial,
   name: string,
   read: (sample: Sample) => number | undefined,
 ): number | undefined {
@@ -246,12 +297,12 @@ function medianOf(
 }
 
 /** None of one that failed, also where earlier rounds went well. */
-function keptSamples(trial: TrialResult, name: string): readonly Sample[] {
+function keptSamples(trial: MeasuredTrial, name: string): readonly Sample[] {
   const outcome = findOutcome(trial, name);
   return outcome?.failure === undefined ? (outcome?.samples ?? []) : [];
 }
 
-function findOutcome({ outcomes }: TrialResult, name: string): Outcome | undefined {
+function findOutcome({ outcomes }: MeasuredTrial, name: string): Outcome | undefined {
   return outcomes.find(({ contestant }) => contestant === name);
 }
 

@@ -19,6 +19,7 @@ export interface Trial {
   readonly measure: Measure;
   /** Alterations. */
   readonly size: number;
+  readonly rounds: number;
 }
 
 /** One measurement. */
@@ -41,11 +42,10 @@ export interface TrialResult extends Trial {
   readonly outcomes: readonly Outcome[];
 }
 
-/** Everything that was measured in one run, and on what. */
-export interface Results {
-  readonly schemaVersion: 1;
-  /** `2025-01-31` */
-  readonly date: string;
+/** One run of the benchmark, and what it was measured on. */
+export interface Session {
+  /** When it began, in UTC: `2025-01-31T12:00:00.000Z`. */
+  readonly began: string;
   readonly machine: {
     readonly cpu: string;
     readonly cores: number;
@@ -53,6 +53,8 @@ export interface Results {
     readonly os: string;
   };
   readonly node: string;
+  /** What tells how much memory a process had. */
+  readonly meter: 'GNU time' | 'none';
   readonly server: ServerFacts;
   readonly rounds: number;
   /** Statements of an alteration, on average. */
@@ -61,7 +63,34 @@ export interface Results {
   /** Processes at once. */
   readonly crowd: number;
   readonly contestants: readonly ContestantFacts[];
-  readonly trials: readonly TrialResult[];
+}
+
+/** What a trial gave, in the session that began then. */
+export interface MeasuredTrial extends TrialResult {
+  readonly session: string;
+}
+
+/** The newest of what was measured: each trial in one run, not all of them in the same. */
+export interface Results {
+  readonly schemaVersion: 2;
+  readonly sessions: readonly Session[];
+  readonly trials: readonly MeasuredTrial[];
+}
+
+export const noResults: Results = { schemaVersion: 2, sessions: [], trials: [] };
+
+/** The results with this trial in the place of an older one of the same; what no trial is of any more goes. */
+export function addTrial({ sessions, trials }: Results, session: Session, trial: TrialResult): Results {
+  const measured = { ...trial, session: session.began };
+  const others = trials.filter((other) => other.measure !== trial.measure || other.size !== trial.size);
+  const all = [...others, measured].sort(
+    (left, right) =>
+      measures.indexOf(left.measure) - measures.indexOf(right.measure) || left.size - right.size,
+  );
+  const older = sessions.filter(
+    ({ began }) => began !== session.began && all.some((each) => each.session === began),
+  );
+  return { schemaVersion: 2, sessions: [...older, session], trials: all };
 }
 
 export interface NetworkFacts {
@@ -79,4 +108,6 @@ export interface ContestantFacts {
   readonly note: string;
   readonly transactions: string;
   readonly lock: string;
+  /** What its deploys are measured against, where it is not what the others' are. */
+  readonly floor?: string;
 }

@@ -5,33 +5,31 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { fileOfPackage } from './contestants/contestant.ts';
 import { oursProgram } from './contestants/ours.ts';
 import { findPsql } from './contestants/psql.ts';
 import { type DelayProxy, withDelayProxy } from './delay-proxy.ts';
 import { measureNetwork, readContestantFacts, readMachine } from './facts.ts';
 import { generateAlterations } from './generate.ts';
-import { openMeter } from './measure.ts';
+import { type Meter, openMeter } from './measure.ts';
 import { type Options, parseOptions, usage } from './options.ts';
-import { writeIntoPage } from './page.ts';
 import { playTrials } from './play-trials.ts';
+import { openRecord, openSketch } from './record.ts';
 import { renderReport } from './report.ts';
-import type { Results } from './results.ts';
+import type { Results, Session } from './results.ts';
 import { type Server, withServer } from './server.ts';
 import { openStage } from './stage.ts';
 import { UsageError } from './usage-error.ts';
 
 const delayMs = 1;
-const page = fileURLToPath(new URL('../docs/performance.md', import.meta.url));
-const resultsFolder = fileURLToPath(new URL('results', import.meta.url));
-
+const withoutMeter =
+  'There is no GNU time in PATH: memory is not measured. On Debian: "apt-get install time".';
 class StoppedError extends Error {}
 
 try {
   const options = parseOptions(process.argv.slice(2));
   if (options === undefined) process.stdout.write(usage);
-  else await keepResults(await measureAll(options), options);
+  else await measureAll(options);
 } catch (error) {
   if (error instanceof StoppedError) process.exitCode = 130;
   else if (error instanceof UsageError) {
@@ -40,31 +38,33 @@ try {
   } else throw error;
 }
 
-async function measureAll(options: Options): Promise<Results> {
+async function measureAll(options: Options): Promise<void> {
   requireInstalled();
   const stop = stopOnSignal();
   const work = await mkdtemp(join(tmpdir(), 'alteration-bench-'));
   try {
-    return await measureIn(work, options, stop);
+    process.stdout.write(renderReport(await measureIn(work, options, stop)));
   } finally {
     await rm(work, { recursive: true, force: true });
   }
 }
 
 async function measureIn(work: string, options: Options, stop: AbortSignal): Promise<Results> {
-  const { contestants, trials, rounds, crowd } = options;
+  const { contestants, trials, crowd, purpose } = options;
   const scratch = join(work, 'scratch');
   const files = join(work, 'files');
   await Promise.all([mkdir(scratch), layPackages(files)]);
   const meter = await openMeter(scratch, stop);
+  if (meter.kind === 'none') onProgress(withoutMeter);
   return withServer(join(work, 'server'), (server) =>
     withDelayProxy(server.url, delayMs, async (proxy) => {
+      const session = await describeSession(options, meter, server, proxy);
+      const keeper = purpose === 'record' ? await openRecord(session) : openSketch(session);
       const stage = openStage(server, meter, files);
-      const facts = await readFacts(options, server, proxy);
-      return {
-        ...facts,
-        trials: await playTrials(trials, contestants, rounds, { stage, proxy, crowd, onProgress }),
-      };
+      for await (const trial of playTrials(trials, contestants, { stage, proxy, crowd, onProgress })) {
+        await keeper.keep(trial);
+      }
+      return keeper.kept();
     }),
   );
 }
@@ -76,17 +76,18 @@ async function layPackages(files: string): Promise<void> {
   await writeFile(join(files, 'package.json'), '{ "private": true, "type": "module" }\n');
 }
 
-async function readFacts(
+async function describeSession(
   { contestants, rounds, crowd }: Options,
+  { kind }: Meter,
   { url, facts }: Server,
   proxy: DelayProxy,
-): Promise<Omit<Results, 'trials'>> {
+): Promise<Session> {
   const sample = generateAlterations(100);
   return {
-    schemaVersion: 1,
-    date: new Date().toISOString().slice(0, 10),
+    began: new Date().toISOString(),
     machine: readMachine(),
     node: process.versions.node,
+    meter: kind,
     server: facts,
     rounds,
     statements: sample.flatMap(({ statements }) => statements).length / sample.length,
@@ -94,15 +95,6 @@ async function readFacts(
     crowd,
     contestants: contestants.map(readContestantFacts),
   };
-}
-
-async function keepResults(results: Results, { extent }: Options): Promise<void> {
-  const report = renderReport(results);
-  await mkdir(resultsFolder, { recursive: true });
-  const file = join(resultsFolder, extent === 'complete' ? 'latest.json' : 'partial.json');
-  await writeFile(file, `${JSON.stringify(results, undefined, 2)}\n`);
-  if (extent === 'complete') await writeIntoPage(page, report);
-  else process.stdout.write(report);
 }
 
 /** Ctrl-C ends what runs, and then the server, whose folder is removed. */
@@ -115,7 +107,8 @@ function stopOnSignal(): AbortSignal {
 }
 
 function onProgress(message: string): void {
-  process.stderr.write(`${message}\n`);
+  const minutes = Math.floor(performance.now() / 60_000);
+  process.stderr.write(`${String(minutes).padStart(3)} min: ${message}\n`);
 }
 
 /** Says what has to be done first. */

@@ -16,8 +16,13 @@ export interface Server {
   /** Of a database in which nothing happens. */
   readonly url: string;
   readonly facts: ServerFacts;
-  /** An empty database of that name; one that is there already is dropped. Returns its URL. */
-  createDatabase(name: string): Promise<string>;
+  /**
+   * A database of that name, empty or with all that the template has; one that is there already is dropped. Returns its
+   * URL.
+   */
+  createDatabase(name: string, template?: string): Promise<string>;
+  /** Does work in the database that is not measured: what is committed in it may be written later. */
+  hurry<T>(name: string, work: () => Promise<T>): Promise<T>;
   dropDatabase(name: string): Promise<void>;
   /** Writes out what earlier work has left to write, so that it is not part of what is measured next. */
   settle(): Promise<void>;
@@ -32,10 +37,19 @@ export async function withServer<T>(folder: string, work: (server: Server) => Pr
       return work({
         url: connectionString,
         facts: await readFacts(admin, folder),
-        async createDatabase(name) {
+        async createDatabase(name, template = 'template1') {
           await drop(name);
-          await admin.query(`create database ${pg.escapeIdentifier(name)}`);
+          await admin.query(
+            `create database ${pg.escapeIdentifier(name)} template ${pg.escapeIdentifier(template)}`,
+          );
           return Object.assign(new URL(connectionString), { pathname: `/${name}` }).href;
+        },
+        async hurry(name, done) {
+          const database = `alter database ${pg.escapeIdentifier(name)}`;
+          await admin.query(`${database} set synchronous_commit = off`);
+          const result = await done();
+          await admin.query(`${database} reset synchronous_commit`);
+          return result;
         },
         async dropDatabase(name) {
           await drop(name);

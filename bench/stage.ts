@@ -19,7 +19,10 @@ export interface AppliedPlace extends Place {
 export interface Stage {
   /** A new database, and files. It is dropped when the work is over. */
   withEmpty<T>(contestant: Contestant, size: number, work: (place: Place) => Promise<T>): Promise<T>;
-  /** A database that the contestant has brought to the newest alteration; the same one each time. */
+  /**
+   * A database that the contestant has brought to the newest alteration; the same one each time. It goes on where its
+   * longest shorter history ends, in a copy of that database.
+   */
   openApplied(contestant: Contestant, size: number): Promise<AppliedPlace>;
   /** Runs the process of an action and throws ContestantFailure where it fails. */
   run(contestant: Contestant, action: Action, place: Place): Promise<ProcessRun>;
@@ -38,14 +41,14 @@ const keptOutput = 300;
 export function openStage(server: Server, meter: Meter, folder: string): Stage {
   let databases = 0;
   const written = new Map<string, Promise<string>>();
-  const applied = new Map<string, Promise<AppliedPlace>>();
+  const applied = new Map<Contestant, Map<number, Promise<AppliedPlace>>>();
   const references = new Map<number, Promise<Content>>();
 
-  const newDatabase = () => {
+  const newDatabase = (template?: string) => {
     databases += 1;
-    return server.createDatabase(`bench_${databases}`);
+    return server.createDatabase(`bench_${databases}`, template);
   };
-  const dropDatabase = (url: string) => server.dropDatabase(new URL(url).pathname.slice(1));
+  const dropDatabase = (url: string) => server.dropDatabase(nameOf(url));
   const writeFiles = (contestant: Contestant, size: number) =>
     once(written, `${contestant.name} ${size}`, async () => {
       const own = join(folder, contestant.name, String(size));
@@ -72,11 +75,20 @@ export function openStage(server: Server, meter: Meter, folder: string): Stage {
     },
     openApplied(contestant, size) {
       if (contestant.guestOf) return stage.openApplied(contestant.guestOf, size);
-      return once(applied, `${contestant.name} ${size}`, async () => {
-        const url = await newDatabase();
-        for (const part of splitSize(contestant, size)) {
-          await stage.run(contestant, 'deploy', { folder: await writeFiles(contestant, part), url });
-        }
+      const own = applied.get(contestant) ?? new Map<number, Promise<AppliedPlace>>();
+      applied.set(contestant, own);
+      return once(own, size, async () => {
+        const shorter = Math.max(
+          0,
+          ...[...own.keys()].filter((other) => other < size && canGoOn(contestant)),
+        );
+        const template = await own.get(shorter);
+        const url = await newDatabase(template && nameOf(template.url));
+        await server.hurry(nameOf(url), async () => {
+          for (const part of splitSize(contestant, shorter, size)) {
+            await stage.run(contestant, 'deploy', { folder: await writeFiles(contestant, part), url });
+          }
+        });
         const place = { folder: await writeFiles(contestant, size), url };
         await stage.verifyApplied(contestant, size, place);
         await server.settle();
@@ -123,11 +135,20 @@ function once<K, V>(known: Map<K, Promise<V>>, key: K, make: () => Promise<V>): 
   return existing;
 }
 
-/** How far a history is after each deploy of its life. */
-function splitSize({ transactions }: Contestant, size: number): readonly number[] {
-  if (transactions !== 'whole deploy') return [size];
-  const deploys = Math.ceil(size / largestDeploy);
-  return Array.from({ length: deploys }, (_, index) => Math.min(size, (index + 1) * largestDeploy));
+function nameOf(url: string): string {
+  return new URL(url).pathname.slice(1);
+}
+
+/** Whether a deploy applies no more than what is pending. A floor does not look. */
+function canGoOn({ kind }: Contestant): boolean {
+  return kind !== 'floor';
+}
+
+/** How far a history is after each deploy on its way from one size to another. */
+function splitSize({ transactions }: Contestant, from: number, to: number): readonly number[] {
+  if (transactions !== 'whole deploy') return [to];
+  const deploys = Math.ceil((to - from) / largestDeploy);
+  return Array.from({ length: deploys }, (_, index) => Math.min(to, from + (index + 1) * largestDeploy));
 }
 
 function tellOutput(output: string): string {

@@ -6,7 +6,7 @@ import { graphileMigrate } from './graphile-migrate.ts';
 import { knex } from './knex.ts';
 import { kysely } from './kysely.ts';
 import { nodePgMigrate } from './node-pg-migrate.ts';
-import { oursSql, oursTs } from './ours.ts';
+import { oursAtomic, oursSql, oursTs } from './ours.ts';
 import { postgrator } from './postgrator.ts';
 import { psqlEach, psqlOne } from './psql.ts';
 import { umzug } from './umzug.ts';
@@ -18,6 +18,7 @@ export const allContestants: readonly Contestant[] = [
   psqlEach,
   psqlOne,
   oursSql,
+  oursAtomic,
   oursTs,
   nodePgMigrate,
   umzug,

@@ -47,6 +47,8 @@ export interface Contestant {
   readonly historyCondition?: string;
   /** Its other tables. */
   readonly bookkeeping?: readonly string[];
+  /** The floor of its deploys, where it is not that of the others. */
+  readonly floor?: string;
   /** Whose files and database it is measured with, where it applies nothing itself. */
   readonly guestOf?: Contestant;
   /** Writes files for the alterations into the folder, which may hold those of a shorter history. */

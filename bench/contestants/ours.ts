@@ -42,6 +42,15 @@ export const oursTs: Contestant = {
   },
 };
 
+export const oursAtomic: Contestant = {
+  ...oursSql,
+  name: 'ours-atomic',
+  note: '`alteration deploy latest --atomic`, with the files of ours-sql; its floor is psql-one',
+  transactions: 'whole deploy',
+  floor: 'psql-one',
+  actions: { deploy: (place) => run(['deploy', 'latest', '--atomic'], place) },
+};
+
 /** Where the files find slonik, as they do in a product. */
 async function linkPackages(folder: string): Promise<void> {
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules')).catch(

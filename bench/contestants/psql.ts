@@ -1,7 +1,8 @@
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { type Alteration, renderSql } from '../alteration.ts';
+import { findProgram } from '../find-program.ts';
 import { UsageError } from '../usage-error.ts';
 import type { CommandLine, Contestant, Place } from './contestant.ts';
 
@@ -68,8 +69,7 @@ function psql(args: readonly string[]): CommandLine {
  * Throws UsageError where there is none.
  */
 export function findPsql(): string {
-  const folders = [...listDebianFolders(), ...(process.env['PATH'] ?? '').split(delimiter)];
-  const program = folders.map((folder) => join(folder, 'psql')).find(isExecutable);
+  const program = findProgram('psql', listDebianFolders());
   if (program === undefined) {
     throw new UsageError(
       'There is no psql in PATH: install it, on Debian with "apt-get install postgresql-client".',
@@ -84,13 +84,4 @@ function listDebianFolders(): readonly string[] {
   return majors
     .toSorted((left, right) => right - left)
     .map((major) => join(debianRoot, String(major), 'bin'));
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
