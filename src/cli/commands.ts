@@ -39,7 +39,7 @@ export const commandDefinitions = {
     description:
       'Applies what is pending within the target, in order, each alteration in a transaction with its history row. Without a target it offers the versions on a terminal, and means latest elsewhere. It never goes back; see rollback.',
     argument: { ...target, need: 'optional', description: targetWords },
-    settings: [...database, 'dryRun', 'strictOrder', 'allowEdited', ...turn, ...logs, ...common],
+    settings: [...database, 'dryRun', 'strictOrder', 'allowEdited', 'atomic', ...turn, ...logs, ...common],
     examples: [
       ['deploy latest', 'apply every released alteration'],
       ['deploy 1.4.0 --dry-run', 'show what 1.4.0 would bring'],

@@ -33,7 +33,7 @@ const runs: Readonly<Record<CommandName, Run>> = {
   deploy: (context) =>
     withDatabase(context, async (database) => {
       const { deploy } = await import('../operations/deploy.ts');
-      const { dryRun, strictOrder, allowEdited } = context.settings;
+      const { dryRun, strictOrder, allowEdited, atomic } = context.settings;
       const target = context.argument ?? (await offerTargets(context, database));
       const report = await deploy({
         ...runOptions(context, database),
@@ -41,6 +41,7 @@ const runs: Readonly<Record<CommandName, Run>> = {
         dryRun,
         strictOrder,
         allowEdited,
+        atomic,
       });
       return done(report, renderDeploy(report, context.palette));
     }),

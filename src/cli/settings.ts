@@ -182,6 +182,12 @@ export const settingDefinitions = {
     inConfigFile: false,
     schema: switchSchema,
   },
+  atomic: {
+    flag: '--atomic',
+    description: 'apply all that is pending in one transaction: all of it or nothing',
+    inConfigFile: true,
+    schema: switchSchema,
+  },
   allowLower: {
     flag: '--allow-lower',
     description: 'accept a version lower than one that has alterations already',

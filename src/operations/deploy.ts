@@ -7,7 +7,7 @@ import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/hi
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
 import { withGrace } from './grace.ts';
-import { refuseEdited, refuseLate, refuseReverting } from './integrity.ts';
+import { refuseEdited, refuseLate, refuseNonTransactional, refuseReverting } from './integrity.ts';
 import { loadScripts } from './load-scripts.ts';
 import {
   defaultLockDeadlineMs,
@@ -17,7 +17,7 @@ import {
   reporterOf,
 } from './options.ts';
 import { type DeployReport, reportVersion } from './reports.ts';
-import { describeAlteration, describeRow, requireWritable, type Snapshot, withSnapshot } from './snapshot.ts';
+import { describeAlteration, describeRow, type Snapshot, withSnapshot } from './snapshot.ts';
 import { type Turn, underLock } from './under-lock.ts';
 
 export interface DeployOptions extends RunOptions {
@@ -29,6 +29,8 @@ export interface DeployOptions extends RunOptions {
   readonly strictOrder?: boolean;
   /** Takes edited files as they are and records their checksums. */
   readonly allowEdited?: boolean;
+  /** Applies all that is pending in one transaction: all of it or nothing. Refused where work outside a transaction is pending. */
+  readonly atomic?: boolean;
 }
 
 /**
@@ -100,15 +102,15 @@ async function deployUnderLock(
   options: DeployOptions,
   report: (event: RunEvent) => void,
 ): Promise<Outcome> {
-  requireWritable(snapshot);
-  const loaded = await loadScripts(
-    snapshot,
-    decision.plan.steps.map(({ alteration }) => alteration),
-    options,
-  );
-  return underLock(snapshot, options, report, (turn) =>
-    executeDecision(turn, decide, loaded, options, report),
-  );
+  return underLock(snapshot, options, report, async (turn) => {
+    // Another instance may have done it all while this one waited.
+    const known = turn.hasWaited() ? await turn.onHistory(async (current) => decide(current)) : decision;
+    if (isNothing(known)) return executeDecision(turn, decide, [], options, report);
+    const pending = known.plan.steps.map(({ alteration }) => alteration);
+    const loaded = await loadScripts(snapshot, pending, options);
+    if (options.atomic) refuseNonTransactional(loaded);
+    return executeDecision(turn, decide, loaded, options, report);
+  });
 }
 
 async function executeDecision(
@@ -144,6 +146,7 @@ async function executeDecision(
     lockTimeoutMs: lockTimeoutMs ?? defaultLockTimeoutMs,
     lockDeadlineMs: lockDeadlineMs ?? defaultLockDeadlineMs,
     planned: history.map(({ id }) => id),
+    isAtomic: options.atomic ?? false,
   });
   return { decision, snapshot, finished, deployId: finished.length > 0 ? origin.deployId : null };
 }

@@ -6,10 +6,13 @@ import {
   SessionLostError,
   StoppedError,
 } from '../core/errors.ts';
+import type { LockedSession } from '../postgres/locked-session.ts';
 import { applyAlteration } from './apply-alteration.ts';
 import { TakenOver } from './confirm-step.ts';
+import { describeFailure } from './describe-failure.ts';
 import { lockTimeoutOf } from './lock-timeout.ts';
 import { resetSession } from './reset-session.ts';
+import { retryOnLocks } from './retry-locks.ts';
 import { revertAlteration } from './revert-alteration.ts';
 import type { ExecutableStep, RunContext } from './run-context.ts';
 import { type BlockerWatch, withBlockerWatch } from './watch-blockers.ts';
@@ -22,12 +25,23 @@ export interface FinishedStep {
 }
 
 /** What a run brings along; the rest its steps get on the way. */
-export interface PlanContext extends Omit<RunContext, 'patience' | 'basis'> {
+export interface PlanContext extends Omit<RunContext, 'patience' | 'basis' | 'isShared'> {
+  /** All steps in one transaction: all of them or none. Default: each in its own. */
+  readonly isAtomic?: boolean;
   readonly lockTimeoutMs: number;
   readonly lockDeadlineMs: number;
   /** Ids of the rows that the plan was made on. */
   readonly planned: readonly string[];
 }
+
+/** How far a run has come. */
+interface Course {
+  finished: FinishedStep[];
+  /** Number of the steps that are behind it, done here or by others. */
+  passed: number;
+}
+
+type RunnablePlan = PlanContext & Pick<RunContext, 'isShared'>;
 
 /** Runs the steps one after the other. An error of its own is told how far the run came. */
 export async function executePlan(
@@ -35,41 +49,89 @@ export async function executePlan(
   steps: readonly ExecutableStep[],
   context: PlanContext,
 ): Promise<readonly FinishedStep[]> {
-  const finished: FinishedStep[] = [];
-  let passed = 0;
+  const course: Course = { finished: [], passed: 0 };
+  const run = context.isAtomic ? executeTogether : executeEach;
   try {
-    await withBlockerWatch(context.session, context.report, async (watch) => {
-      for (const [index, step] of steps.entries()) {
-        throwIfStopped(context, finished.at(-1));
-        const at = { index: index + 1, total: steps.length };
-        const basis = () =>
-          new Set([...context.planned, ...steps.slice(0, index).map(({ loaded }) => loaded.alteration.id)]);
-        const done = await executeStep(direction, step, at, { ...context, basis }, watch);
-        passed = index + 1;
-        if (!done) continue;
-        finished.push(done);
-        // A run that is to end at once ends its session too.
-        if (!context.abandon?.aborted) await resetSession(context, done.alteration.file);
-      }
-    });
-    return finished;
+    await withBlockerWatch(context.session, context.report, (watch) =>
+      run(direction, steps, { ...context, isShared: false }, watch, course),
+    );
+    return course.finished;
   } catch (raised) {
     const error = describeStop(raised, context);
-    const remaining = steps.slice(passed).map(({ loaded }) => loaded.alteration.file);
+    const remaining = steps.slice(course.passed).map(({ loaded }) => loaded.alteration.file);
     if (error instanceof AlterationError) {
-      error.progress = { direction, done: finished.map(({ alteration }) => alteration.file), remaining };
+      const done = course.finished.map(({ alteration }) => alteration.file);
+      error.progress = { direction, done, remaining };
     }
     throw error;
   }
 }
 
+async function executeEach(
+  direction: 'up' | 'down',
+  steps: readonly ExecutableStep[],
+  context: RunnablePlan,
+  watch: BlockerWatch,
+  course: Course,
+): Promise<void> {
+  for (const [index, step] of steps.entries()) {
+    throwIfStopped(context, course.finished.at(-1));
+    const at = { index: index + 1, total: steps.length };
+    const basis = () =>
+      new Set([...context.planned, ...steps.slice(0, index).map(({ loaded }) => loaded.alteration.id)]);
+    const done = await executeStep(direction, step, at, { ...context, basis }, watch);
+    course.passed = index + 1;
+    if (!done) continue;
+    course.finished.push(done);
+    // A run that is to end at once ends its session too.
+    if (!context.abandon?.aborted) await resetSession(context, done.alteration.file);
+  }
+}
+
+/** The same in one transaction. When others hold locks that a step needs, all of it is made again. */
+async function executeTogether(
+  direction: 'up' | 'down',
+  steps: readonly ExecutableStep[],
+  context: RunnablePlan,
+  watch: BlockerWatch,
+  course: Course,
+): Promise<void> {
+  const { locked, session, folder, abandon, lockTimeoutMs, lockDeadlineMs: deadlineMs } = context;
+  const last = steps.at(-1)?.loaded.alteration.file ?? '';
+  const patience = { lockTimeoutMs, deadlineMs, lastBlockers: watch.lastBlockers };
+  const basis = () => new Set(context.planned);
+  await retryOnLocks(last, { ...context, patience, basis }, async () => {
+    const within: Course = { finished: [], passed: 0 };
+    let isCommitSent = false;
+    const work = (shared: LockedSession) =>
+      executeEach(direction, steps, { ...context, locked: shared, isShared: true }, watch, within);
+    const onCommit = () => {
+      isCommitSent = true;
+    };
+    try {
+      await locked.together(work, onCommit);
+    } catch (error) {
+      if (error instanceof AlterationError) throw error;
+      const setting = { alteration: last, phase: direction, stage: 'commit', transaction: 'inside' } as const;
+      throw describeFailure(error, { ...setting, isShared: true, isCommitSent, folder, session, abandon });
+    }
+    Object.assign(course, within);
+  });
+  await resetSession(context, last);
+}
+
 /** An alteration that was cut off because the run was to stop has not failed. */
-function describeStop(raised: unknown, { abandon }: PlanContext): unknown {
+function describeStop(raised: unknown, { abandon, isAtomic }: PlanContext): unknown {
   const reason = abandon?.reason instanceof StoppedError ? abandon.reason : raised;
   if (!(reason instanceof StoppedError)) return raised;
   if (raised instanceof SessionLostError) return new StoppedError(reason.signal, raised.hint); // may be committed
   if (!(raised instanceof AlterationHalfDoneError)) {
-    return new StoppedError(reason.signal, 'What was done is recorded. Run it again: it goes on from there.');
+    return new StoppedError(
+      reason.signal,
+      isAtomic
+        ? 'All was rolled back: nothing of this run stays. Run it again.'
+        : 'What was done is recorded. Run it again: it goes on from there.',
+    );
   }
   const { alteration, phase, statements } = raised;
   const done = statements
@@ -82,7 +144,7 @@ async function executeStep(
   direction: 'up' | 'down',
   step: ExecutableStep,
   at: { readonly index: number; readonly total: number },
-  context: PlanContext & Pick<RunContext, 'basis'>,
+  context: RunnablePlan & Pick<RunContext, 'basis'>,
   watch: BlockerWatch,
 ): Promise<FinishedStep | undefined> {
   const { alteration } = step.loaded;

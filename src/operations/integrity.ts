@@ -1,8 +1,16 @@
 import type { Alteration } from '../core/alteration.ts';
-import { EditedError, HistoryError, StrictOrderError, UnusableAlterationError } from '../core/errors.ts';
+import {
+  EditedError,
+  HistoryError,
+  type Problem,
+  StrictOrderError,
+  UnusableAlterationError,
+  UsageError,
+} from '../core/errors.ts';
 import type { History } from '../core/history.ts';
 import type { DeployPlan } from '../core/plan.ts';
 import { checksumAlteration } from '../folder/checksum.ts';
+import type { LoadedAlteration } from '../folder/load-alterations.ts';
 
 /** An applied alteration whose file is no longer what was applied. */
 export interface Edited {
@@ -68,6 +76,25 @@ export function refuseLate(plan: DeployPlan): void {
       hint: 'Nothing was changed. Give it a later timestamp, or deploy without --strict-order.',
     },
   );
+}
+
+/** Throws a UsageError that names all that cannot be part of one transaction. */
+export function refuseNonTransactional(loaded: readonly LoadedAlteration[]): void {
+  const problems = loaded.flatMap((one): readonly Problem[] => {
+    const { file } = one.alteration;
+    if (one.kind === 'sql')
+      return one.up.mode === 'transaction'
+        ? []
+        : [{ file, message: `"${file}" says that it runs without a transaction.` }];
+    return one.script.beforeUp
+      ? [{ file, message: `"${file}" has a beforeUp, which runs before any transaction.` }]
+      : [];
+  });
+  if (problems.length === 0) return;
+  throw new UsageError('Not all that is pending can be applied in one transaction.', {
+    problems,
+    hint: 'Nothing was run. Deploy without --atomic, or with --atomic up to a version before these.',
+  });
 }
 
 async function readChecksum(folder: string, alteration: Alteration): Promise<string | undefined> {

@@ -177,7 +177,15 @@ async function recorded(
     const refusal = stage === 'record' ? change.refusal(error) : undefined;
     throw (
       refusal ??
-      describeFailure(error, { ...setting(stage), ...reached, isShared, folder, session, historyTable, abandon })
+      describeFailure(error, {
+        ...setting(stage),
+        ...reached,
+        isShared,
+        folder,
+        session,
+        historyTable,
+        abandon,
+      })
     );
   }
 }

@@ -9,6 +9,8 @@ import { refreshSnapshot, requireWritable, type Snapshot } from './snapshot.ts';
 /** What a run may do once it has the lock. */
 export interface Turn {
   readonly locked: LockedSession;
+  /** Whether another instance had the lock when this one asked for it. */
+  readonly hasWaited: () => boolean;
   /**
    * One transaction on the history as it is now: another instance may have altered while this one waited.
    * It is made again while others hold locks on the history table.
@@ -25,17 +27,21 @@ export async function underLock<T>(
 ): Promise<T> {
   requireWritable(snapshot);
   const { session, historyTable } = snapshot;
+  let hasWaited = false;
   const lockOptions = {
     waitMs: options.lockWaitMs ?? defaultLockWaitMs,
     lockTimeoutMs: options.lockTimeoutMs ?? defaultLockTimeoutMs,
     signal: options.stop,
     tellLeaks: options.tellLeaks ?? false,
-    onWait: (wait: Omit<Extract<RunEvent, { type: 'lock-waiting' }>, 'type'>) =>
-      report({ type: 'lock-waiting', ...wait }),
+    onWait: (wait: Omit<Extract<RunEvent, { type: 'lock-waiting' }>, 'type'>) => {
+      hasWaited = true;
+      report({ type: 'lock-waiting', ...wait });
+    },
   };
   return withLockedSession(session, lockKey(historyTable), lockOptions, (locked) =>
     work({
       locked,
+      hasWaited: () => hasWaited,
       onHistory: (inner) => onHistory(locked, snapshot, options, inner),
     }),
   );

@@ -11,6 +11,7 @@ import {
 } from './reset-session.ts';
 import type { Session } from './session.ts';
 import { wholeMs } from './session-facts.ts';
+import { shareTransaction } from './shared-transaction.ts';
 import { sql } from './sql.ts';
 
 /** A session that may alter: within what it offers no other instance does. */
@@ -24,6 +25,11 @@ export interface LockedSession {
   readonly outside: <T>(work: (outside: OutsideSession) => Promise<T>, lockTimeoutMs: number) => Promise<T>;
   /** Ends what an alteration may have left in the session, as far as its own transaction has not. */
   readonly reset: () => Promise<SessionRemains>;
+  /**
+   * Calls `work` with a session whose transactions are all parts of one, which is committed when it is over.
+   * Throws a UsageError behind a transaction pooler.
+   */
+  readonly together: <T>(work: (shared: LockedSession) => Promise<T>, onCommit: () => void) => Promise<T>;
   /** The server process that works, or did last; undefined where that cannot be said. */
   readonly backendPid: () => number | undefined;
 }
@@ -72,8 +78,9 @@ function openDirectSession(
   beginning: Beginning,
   { lockTimeoutMs: usualMs, tellLeaks }: LockedOptions,
 ): LockedSession {
+  const shared = { beginning, usualMs, tellLeaks, backendPid: () => backendPid };
   let sent: readonly QueryAnswer[] | undefined; // of a reset that went along with a commit, and nothing since
-  return {
+  const locked: LockedSession = {
     transaction: async (work, { lockTimeoutMs, onCommit }) => {
       sent = undefined;
       const { value, after } = await connection.transaction(
@@ -104,11 +111,17 @@ function openDirectSession(
       sent = undefined;
       return tellLeaks ? resetAndTell(connection, beginning) : resetSession(connection, beginning, answers);
     },
-    backendPid: () => backendPid,
+    together: (work, onCommit) =>
+      locked.transaction((transaction) => work(shareTransaction(transaction, shared)), {
+        lockTimeoutMs: usualMs,
+        onCommit,
+      }),
+    backendPid: shared.backendPid,
   };
+  return locked;
 }
 
-function lockTimeoutQuery(ms: number, scope: 'session' | 'local') {
+export function lockTimeoutQuery(ms: number, scope: 'session' | 'local') {
   return rawQuery(`set ${scope} lock_timeout = ${wholeMs(ms)}`);
 }
 

@@ -3,7 +3,12 @@
 // connection holds the lock in an idle transaction.
 
 import pg from 'pg';
-import { DatabaseRefusedError, DatabaseUnreachableError, SessionLostError } from '../core/errors.ts';
+import {
+  DatabaseRefusedError,
+  DatabaseUnreachableError,
+  SessionLostError,
+  UsageError,
+} from '../core/errors.ts';
 import { orAborted } from '../core/or-aborted.ts';
 import type { Transaction } from './connection.ts';
 import { findMessage } from './database-failure.ts';
@@ -52,6 +57,11 @@ export function openPooledSession(session: Session, key: bigint, options: LockOp
           withoutLockTimeout: (statement) => statement(), // there is none outside a transaction
         }),
       );
+    },
+    together: async () => {
+      throw new UsageError('Alterations cannot be applied in one transaction behind a transaction pooler.', {
+        hint: 'Nothing was changed. Give a direct connection to the server with --direct-url (DIRECT_DB_URL), or deploy without --atomic.',
+      });
     },
     reset: async (): Promise<SessionRemains> => ({ lockHeld: true, leaks }),
     backendPid: () => backendPid,

@@ -120,6 +120,11 @@ function readLocks(answers: readonly QueryAnswer[]): readonly AdvisoryLock[] {
   return parseDocument(answers.at(-1)?.rows, trusted<readonly AdvisoryLock[]>());
 }
 
+/** Whether the answer to the last query of a reset has the lock in it. */
+export function holdsLock(answer: QueryAnswer, key: bigint): boolean {
+  return readLocks([answer]).some((lock) => isLock(lock, key));
+}
+
 function isLock({ classid, objid, objsubid }: AdvisoryLock, key: bigint): boolean {
   return objsubid === 1 && BigInt.asIntN(64, (BigInt(classid) << 32n) | BigInt(objid)) === key;
 }

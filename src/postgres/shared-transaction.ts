@@ -1,0 +1,66 @@
+import type { Transaction } from './connection.ts';
+import { describeLeaks, type Leaks, leaksSql } from './leaks.ts';
+import { type LockedSession, lockTimeoutQuery } from './locked-session.ts';
+import { parseDocument, rawQuery, trusted } from './query.ts';
+import { type Beginning, holdsLock, resetQueries, type SessionRemains } from './reset-session.ts';
+
+export interface SharedOptions {
+  readonly beginning: Beginning;
+  /** The lock timeout that the session begins with. */
+  readonly usualMs: number;
+  readonly tellLeaks: boolean;
+  readonly backendPid: () => number | undefined;
+}
+
+/**
+ * Lets every alteration have its part of one transaction as if it were a transaction of its own: what is deferred to
+ * the commit is checked at its end, and the next one begins with the same session. Whoever began it commits it.
+ */
+export function shareTransaction(
+  transaction: Transaction,
+  { beginning, usualMs, tellLeaks, backendPid }: SharedOptions,
+): LockedSession {
+  let remains: SessionRemains = { lockHeld: true, leaks: [] };
+  return {
+    transaction: async (work, { lockTimeoutMs, onCommit }) => {
+      if (lockTimeoutMs !== usualMs) transaction.defer(lockTimeoutQuery(lockTimeoutMs, 'local'));
+      const value = await work(transaction);
+      for (const [index, text] of deferredChecks.entries())
+        transaction.defer({ ...rawQuery(text), ...(index === 0 && onCommit ? { onStart: onCommit } : {}) });
+      remains = await reset(transaction, beginning, tellLeaks);
+      return value;
+    },
+    outside: refuse,
+    together: refuse,
+    reset: async () => remains,
+    backendPid,
+  };
+}
+
+function refuse(): never {
+  throw new Error('work that is no part of a transaction was let into one');
+}
+
+/** Has deferred constraints checked, and takes back that they were: their checks at the commit stay. */
+const deferredChecks = [
+  'savepoint alteration_end',
+  'set constraints all immediate',
+  'rollback to savepoint alteration_end',
+  'release savepoint alteration_end',
+];
+
+/** Advisory locks stay: within a transaction those that its end releases cannot be told from the others. */
+async function reset(
+  transaction: Transaction,
+  beginning: Beginning,
+  tellLeaks: boolean,
+): Promise<SessionRemains> {
+  const look = rawQuery(leaksSql(beginning.lockKey, beginning.settings));
+  const rows = tellLeaks ? (await transaction.query(look)).rows : undefined;
+  const leaks = rows ? describeLeaks({ ...parseDocument(rows, trusted<Leaks>()), advisoryLocks: [] }) : [];
+  const queries = resetQueries(beginning);
+  for (const query of queries.slice(0, -1)) transaction.defer(query);
+  const last = queries.at(-1);
+  const answer = last ? await transaction.query(last) : { rows: [] };
+  return { lockHeld: holdsLock(answer, beginning.lockKey), leaks };
+}
