@@ -79,7 +79,9 @@ function refuseChangedKind({ alteration: { file } }: LoadedAlteration, begun: Hi
   });
 }
 
-function recordOf({ alteration, checksum }: LoadedAlteration, start: number): AlterationRecord {
-  const { id, version, name } = alteration;
-  return { id, version, name, checksum, durationMs: performance.now() - start };
+function recordOf(loaded: LoadedAlteration, start: number): AlterationRecord {
+  const { id, version, name } = loaded.alteration;
+  const { checksum, sourceDigest } = loaded;
+  const durationMs = performance.now() - start;
+  return { id, version, name, checksum, ...(sourceDigest ? { sourceDigest } : {}), durationMs };
 }

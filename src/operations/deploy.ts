@@ -2,6 +2,7 @@ import type { DatabaseTransactionConnection } from 'slonik';
 import type { Renaming } from '../core/history.ts';
 import { currentVersion, type DeployPlan, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
+import type { Checksum } from '../folder/checksum.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/history-table.ts';
 import type { RunEvent } from './events.ts';
@@ -63,7 +64,7 @@ async function runDeploy(options: DeployOptions): Promise<DeployReport> {
 /** What is to be done, after integrity was looked at. */
 interface Decision {
   readonly plan: DeployPlan;
-  readonly accepted: readonly { readonly id: string; readonly file: string; readonly checksum: string }[];
+  readonly accepted: readonly (Checksum & { readonly id: string; readonly file: string })[];
 }
 
 interface Outcome {
@@ -79,8 +80,8 @@ function decideDeploy(
   { allowEdited, strictOrder }: DeployOptions,
 ): Decision {
   const accepted = allowEdited
-    ? snapshot.edited.flatMap(({ alteration: { id, file }, checksum }) =>
-        checksum ? [{ id, file, checksum }] : [],
+    ? snapshot.edited.flatMap(({ alteration: { id, file }, checksum, ...known }) =>
+        checksum ? [{ id, file, checksum, ...known }] : [],
       )
     : [];
   refuseEdited(snapshot.edited.filter(({ alteration: { id } }) => !accepted.some((one) => one.id === id)));
