@@ -3,6 +3,7 @@ import { alterationId, parseAlterationId } from '../core/alteration.ts';
 import { HistoryError, type Problem } from '../core/errors.ts';
 import type { History, HistoryRow, Renaming } from '../core/history.ts';
 import { next, parseReleasedVersion } from '../core/version.ts';
+import { findDatabaseFailure } from './database-failure.ts';
 import { type Queryable, rawQuery, readDocument } from './query.ts';
 
 /** Where the history is kept. */
@@ -100,9 +101,22 @@ export async function readHistory(
 ): Promise<History> {
   requireKnownTable(table, state);
   if (state.kind === 'absent') return [];
+  const columns = columnsOf(state);
+  // As arrays: the server takes several times as long to write objects, and half of their text would be names of columns.
   const query = sql.unsafe`
-    select coalesce(pg_catalog.json_agg(pg_catalog.to_jsonb(h)), '[]')::text as document from ${identifierOf(table)} as h`;
-  return readDocument(connection, query, { parse: (rows) => parseRows(rows, table) });
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(${listColumns(columns)})), '[]')::text as document
+    from ${identifierOf(table)} as h`;
+  try {
+    return await readDocument(connection, query, { parse: (rows) => parseRows(rows, columns, table) });
+  } catch (error) {
+    throw isUndefinedColumn(error)
+      ? senseless(table, [{ message: `Of every row: ${findDatabaseFailure(error)?.message}.` }], error)
+      : error;
+  }
+}
+
+function isUndefinedColumn(error: unknown): boolean {
+  return findDatabaseFailure(error)?.sqlState === '42703';
 }
 
 /** Creates the table, or brings it to this runner's version. Call inside a transaction and under the lock. */
@@ -288,7 +302,6 @@ interface Row {
   readonly version: string;
   readonly name: string;
   readonly checksum: string;
-  readonly source_digest?: string | null;
   readonly applied_at: string;
   readonly duration_ms: number;
   readonly role: string;
@@ -298,6 +311,13 @@ interface Row {
   readonly state?: HistoryRow['state'];
   readonly statement_digests?: readonly string[] | null;
   readonly statement_under_way?: string | null;
+  readonly source_digest?: string | null;
+}
+
+/** A column with what holds for its values, and the table version that brought it. */
+interface Column extends Rule {
+  readonly name: keyof Row;
+  readonly since: number;
 }
 
 interface Rule {
@@ -310,22 +330,34 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 const text: Rule = { holds: isText, otherwise: 'is not a text' };
 const textOrNone: Rule = { holds: (value) => value == null || isText(value), otherwise: 'is not a text' };
 
-const rules: readonly (readonly [keyof Row, Rule])[] = [
-  ['timestamp', { holds: isCanonicalId, otherwise: 'is not a timestamp' }],
-  ['version', { holds: isVersion, otherwise: 'is not a version' }],
-  ['name', text],
-  ['checksum', text],
-  ['source_digest', textOrNone],
-  ['applied_at', { holds: isMoment, otherwise: 'is not a moment' }],
-  ['duration_ms', { holds: Number.isFinite, otherwise: 'is not a number' }],
-  ['role', text],
-  ['host', text],
-  ['runner', text],
-  ['deploy_id', text],
-  ['state', { holds: isState, otherwise: 'is not a state' }],
-  ['statement_digests', { holds: areTextsOrNone, otherwise: 'is not a list of texts' }],
-  ['statement_under_way', textOrNone],
+const allColumns: readonly Column[] = [
+  { name: 'timestamp', since: 1, holds: isCanonicalId, otherwise: 'is not a timestamp' },
+  { name: 'version', since: 1, holds: isVersion, otherwise: 'is not a version' },
+  { name: 'name', since: 1, ...text },
+  { name: 'checksum', since: 1, ...text },
+  { name: 'applied_at', since: 1, holds: isMoment, otherwise: 'is not a moment' },
+  { name: 'duration_ms', since: 1, holds: Number.isFinite, otherwise: 'is not a number' },
+  { name: 'role', since: 1, ...text },
+  { name: 'host', since: 1, ...text },
+  { name: 'runner', since: 1, ...text },
+  { name: 'deploy_id', since: 1, ...text },
+  { name: 'state', since: 2, holds: isState, otherwise: 'is not a state' },
+  { name: 'statement_digests', since: 2, holds: areTextsOrNone, otherwise: 'is not a list of texts' },
+  { name: 'statement_under_way', since: 3, ...textOrNone },
+  { name: 'source_digest', since: 4, ...textOrNone },
 ];
+
+function columnsOf(state: TableState): readonly Column[] {
+  const version = state.kind === 'history' ? state.version : 0;
+  return allColumns.filter(({ since }) => since <= version);
+}
+
+function listColumns(columns: readonly Column[]) {
+  return sql.join(
+    columns.map(({ name }) => sql.identifier(['h', name])),
+    sql.fragment`, `,
+  );
+}
 
 function isVersion(value: unknown): boolean {
   return value === next || (isText(value) && parseReleasedVersion(value) === value);
@@ -336,7 +368,7 @@ function isMoment(value: unknown): boolean {
 }
 
 function isState(value: unknown): boolean {
-  return value === undefined || value === 'applied' || value === 'started' || value === 'reverting';
+  return value === 'applied' || value === 'started' || value === 'reverting';
 }
 
 function areTextsOrNone(value: unknown): boolean {
@@ -349,32 +381,38 @@ function isCanonicalId(value: unknown): boolean {
   return parsed !== undefined && alterationId(parsed.seconds, parsed.suffix) === value;
 }
 
-function parseRows(rows: unknown, table: HistoryTable): History {
+function parseRows(rows: unknown, columns: readonly Column[], table: HistoryTable): History {
   const problems: Problem[] = [];
   const history: HistoryRow[] = [];
   for (const row of Array.isArray(rows) ? rows : [rows]) {
-    const problem = describeRowProblem(row);
-    if (problem === undefined)
-      history.push(describeRow(row as Row)); // every column has just been looked at
+    const values: readonly unknown[] = Array.isArray(row) ? row : [];
+    const problem = describeRowProblem(values, columns);
+    if (problem === undefined) history.push(describeRow(nameColumns(values, columns)));
     else problems.push({ message: problem });
   }
   if (new Set(history.map(({ id }) => id)).size < history.length) problems.push(...findDoubles(history));
-  if (problems.length > 0) {
-    throw new HistoryError(`The history "${table.schema}.${table.table}" has rows that make no sense.`, {
-      problems,
-      hint: 'Nothing was changed. Correct the rows: has somebody edited the table by hand?',
-    });
-  }
+  if (problems.length > 0) throw senseless(table, problems);
   return history;
 }
 
-function describeRowProblem(row: unknown): string | undefined {
-  const columns: Readonly<Record<string, unknown>> =
-    typeof row === 'object' && row !== null ? { ...row } : {};
-  const wrong = rules.filter(([column, { holds }]) => !holds(columns[column]));
-  if (wrong.length === 0) return undefined;
-  const problems = wrong.map(([column, { otherwise }]) => `${column}: ${otherwise}`);
-  return `Row "${String(columns['timestamp'])}": ${problems.join('; ')}.`;
+function senseless({ schema, table }: HistoryTable, problems: readonly Problem[], cause?: unknown) {
+  return new HistoryError(`The history "${schema}.${table}" has rows that make no sense.`, {
+    problems,
+    hint: 'Nothing was changed. Correct the rows: has somebody edited the table by hand?',
+    ...(cause ? { cause } : {}),
+  });
+}
+
+function describeRowProblem(values: readonly unknown[], columns: readonly Column[]): string | undefined {
+  if (columns.every(({ holds }, index) => holds(values[index]))) return undefined;
+  const wrong = columns.filter(({ holds }, index) => !holds(values[index]));
+  return `Row "${String(values[0])}": ${wrong.map(({ name, otherwise }) => `${name}: ${otherwise}`).join('; ')}.`;
+}
+
+function nameColumns(values: readonly unknown[], columns: readonly Column[]): Row {
+  const row: Record<string, unknown> = {};
+  for (const [index, { name }] of columns.entries()) row[name] = values[index];
+  return row as unknown as Row; // every value has just been looked at
 }
 
 function describeRow(row: Row): HistoryRow {
