@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Alteration } from '../core/alteration.ts';
 import { UnusableAlterationError } from '../core/errors.ts';
+import { once } from '../core/once.ts';
 import { type ModuleSources, openModuleSources, sourceDigestFor } from './module-sources.ts';
 import { normaliseText } from './sql-text.ts';
 
@@ -56,14 +57,6 @@ export function openChecksums(folder: string): Checksums {
     return { checksum: checksumSql(readAlterationFile(path, alteration.file)) };
   };
   return { sources, of };
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }
 
 /** Text of an alteration's file. Throws an UnusableAlterationError. */

@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import type { Alteration } from '../core/alteration.ts';
 import { AlterationError, type Problem, UnusableAlterationError } from '../core/errors.ts';
+import { once } from '../core/once.ts';
 import { orAborted } from '../core/or-aborted.ts';
 import { type AlterationScript, parseScript } from './alteration-script.ts';
 import { type Checksum, type Checksums, checksumSql, openChecksums, readAlterationFile } from './checksum.ts';
 import { excerptAt } from './excerpt.ts';
 import { importModule } from './import-module.ts';
 import { parseSqlScript, type SqlScript } from './split-sql.ts';
+import { loadSqlParser, type ParseSql } from './sql-parser.ts';
 import { findPlace } from './stack-place.ts';
 
 /** An alteration that is ready to run. */
@@ -42,13 +44,13 @@ export async function loadAlterations(
   alterations: readonly Alteration[],
   { stop, abandon }: LoadSignals = {},
 ): Promise<readonly LoadedAlteration[]> {
-  const checksums = openChecksums(folder);
+  const tools = { checksums: openChecksums(folder), loadParser: once(loadSqlParser) };
   const loaded: LoadedAlteration[] = [];
   const failures: UnusableAlterationError[] = [];
   for (const alteration of alterations) {
     stop?.throwIfAborted();
     try {
-      loaded.push(await loadAlteration(folder, alteration, checksums, abandon));
+      loaded.push(await loadAlteration(folder, alteration, tools, abandon));
     } catch (error) {
       if (!(error instanceof UnusableAlterationError)) throw error;
       failures.push(error);
@@ -59,31 +61,41 @@ export async function loadAlterations(
   return loaded;
 }
 
+/** What the loading of many has in common. */
+interface Tools {
+  readonly checksums: Checksums;
+  readonly loadParser: () => Promise<ParseSql>;
+}
+
 function loadAlteration(
   folder: string,
   alteration: Alteration,
-  checksums: Checksums,
+  tools: Tools,
   abandon: AbortSignal | undefined,
 ): Promise<LoadedAlteration> {
   return alteration.format === 'sql'
-    ? loadSql(folder, alteration)
-    : loadModule(folder, alteration, checksums, abandon);
+    ? loadSql(folder, alteration, tools)
+    : loadModule(folder, alteration, tools, abandon);
 }
 
-async function loadSql(folder: string, alteration: Alteration): Promise<LoadedSql> {
+async function loadSql(folder: string, alteration: Alteration, { loadParser }: Tools): Promise<LoadedSql> {
   const { file, downFile } = alteration;
   const text = readAlterationFile(join(folder, file), file);
-  const up = await parseSqlScript(text, file);
+  const up = await parseSqlScript(text, file, loadParser);
   const checksum = checksumSql(text);
   if (!downFile) return { kind: 'sql', alteration, checksum, up };
-  const down = await parseSqlScript(readAlterationFile(join(folder, downFile), downFile), downFile);
+  const down = await parseSqlScript(
+    readAlterationFile(join(folder, downFile), downFile),
+    downFile,
+    loadParser,
+  );
   return { kind: 'sql', alteration, checksum, up, down };
 }
 
 async function loadModule(
   folder: string,
   alteration: Alteration,
-  checksums: Checksums,
+  { checksums }: Tools,
   abandon: AbortSignal | undefined,
 ): Promise<LoadedModule> {
   const { file } = alteration;
