@@ -7,6 +7,7 @@ import { type AlterationScript, parseScript } from './alteration-script.ts';
 import { type Checksum, type Checksums, checksumSql, openChecksums, readAlterationFile } from './checksum.ts';
 import { excerptAt } from './excerpt.ts';
 import { importModule } from './import-module.ts';
+import { createPause } from './in-slices.ts';
 import { parseSqlScript, type SqlScript } from './split-sql.ts';
 import { loadSqlParser, type ParseSql } from './sql-parser.ts';
 import { findPlace } from './stack-place.ts';
@@ -47,7 +48,9 @@ export async function loadAlterations(
   const tools = { checksums: openChecksums(folder), loadParser: once(loadSqlParser) };
   const loaded: LoadedAlteration[] = [];
   const failures: UnusableAlterationError[] = [];
+  const pause = createPause();
   for (const alteration of alterations) {
+    await pause();
     stop?.throwIfAborted();
     try {
       loaded.push(await loadAlteration(folder, alteration, tools, abandon));

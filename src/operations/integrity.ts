@@ -1,10 +1,10 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Alteration } from '../core/alteration.ts';
 import { EditedError, HistoryError, StrictOrderError, UnusableAlterationError } from '../core/errors.ts';
 import type { History } from '../core/history.ts';
 import type { DeployPlan } from '../core/plan.ts';
 import { type Checksum, type Checksums, openChecksums } from '../folder/checksum.ts';
 import { type Fingerprints, readFingerprints } from '../folder/fingerprints.ts';
+import { createPause } from '../folder/in-slices.ts';
 
 /** An applied alteration whose file is no longer what was applied. */
 export interface Edited extends Partial<Checksum> {
@@ -33,10 +33,11 @@ export async function findEdited(
   const applied = alterations.filter(({ id }) => rows.has(id));
   await fingerprints.read(applied);
   const edited: Edited[] = [];
+  const pause = createPause();
   for (const alteration of applied) {
     const row = rows.get(alteration.id);
     if (row === undefined || fingerprints.matches(alteration, row)) continue;
-    await setImmediate(); // a parser takes its time
+    await pause();
     const now = await readChecksum(checksums, alteration);
     if (now?.checksum !== row.checksum) edited.push({ alteration, ...now });
   }
