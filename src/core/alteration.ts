@@ -33,8 +33,10 @@ export function alterationId(seconds: number, suffix: number): string {
   return suffix === 0 ? String(seconds) : `${seconds}.${suffix}`;
 }
 
+const identity = /^(\d{1,10})(?:\.(\d{1,9}))?$/;
+
 /** Seconds and suffix of an identity; undefined when it is not one. */
 export function parseAlterationId(id: string): { seconds: number; suffix: number } | undefined {
-  const match = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(id);
+  const match = identity.exec(id);
   return match ? { seconds: Number(match[1]), suffix: Number(match[2] ?? 0) } : undefined;
 }

@@ -1,6 +1,7 @@
 import { type Alteration, compareAlterations } from './alteration.ts';
 import { FolderError, type Problem } from './errors.ts';
 import { parseFileName } from './file-name.ts';
+import { compareVersions } from './version.ts';
 
 interface Part {
   readonly part: 'whole' | 'up' | 'down';
@@ -17,14 +18,22 @@ export function assembleAlterations(files: readonly string[], folder: string): r
   return alterations;
 }
 
-/** The alterations among the file names, in order, and everything that keeps others from being one. */
-export function examineNames(files: readonly string[]): {
+interface Examined {
   readonly alterations: readonly Alteration[];
   readonly problems: readonly Problem[];
-} {
+}
+
+/** The alterations among the file names, in order, and everything that keeps others from being one. */
+export function examineNames(files: readonly string[]): Examined {
+  const examined = examine(files);
+  // The order in which a folder lists its files matters to nothing but the problems.
+  return examined.problems.length === 0 ? examined : examine(files.toSorted());
+}
+
+function examine(files: readonly string[]): Examined {
   const problems: Problem[] = [];
   const parts = new Map<string, Part[]>();
-  for (const file of [...files].sort()) {
+  for (const file of files) {
     const parsed = parseFileName(file);
     if (parsed.kind === 'malformed') problems.push({ file, message: `"${file}" ${parsed.reason}.` });
     if (parsed.kind !== 'alteration') continue;
@@ -38,7 +47,15 @@ export function examineNames(files: readonly string[]): {
     if ('message' in joined) problems.push(joined);
     else alterations.push(joined);
   }
-  return { alterations: alterations.sort(compareAlterations), problems };
+  return { alterations: inOrder(alterations), problems };
+}
+
+/** As `compareAlterations` has it: of thousands of alterations there are some dozens of versions, which are compared once. */
+function inOrder(alterations: readonly Alteration[]): readonly Alteration[] {
+  const versions = [...new Set(alterations.map(({ version }) => version))].sort(compareVersions);
+  const byVersion = new Map(versions.map((version): [string, Alteration[]] => [version, []]));
+  for (const alteration of alterations) byVersion.get(alteration.version)?.push(alteration);
+  return [...byVersion.values()].flatMap((same) => same.sort(compareAlterations));
 }
 
 function joinParts(id: string, parts: readonly Part[]): Alteration | Problem {

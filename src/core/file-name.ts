@@ -7,37 +7,44 @@ export type ParsedFileName =
   | { readonly kind: 'malformed'; readonly reason: string }
   | { readonly kind: 'other' };
 
-const moduleExtensions = ['.ts', '.mts', '.js', '.mjs'];
-const sqlExtensions = ['.up.sql', '.down.sql', '.sql'];
 const pattern = '<version>-<timestamp>-<name>.ts, .mts, .js, .mjs, .sql, or .up.sql with .down.sql';
+const extension = /\.up\.sql$|\.down\.sql$|\.sql$|\.m?[tj]s$/;
+/** What every alteration is called; whether its version is one is not told by this. */
+const shape =
+  /^(next|\d[^-]*)-(\d{1,10}(?:\.\d{1,9})?)-([a-z0-9]+(?:-[a-z0-9]+)*)(\.(?:up\.|down\.)?sql|\.m?[tj]s)$/;
 
 /** Reads a file name. A name that looks like an alteration and is none is malformed, any other is `other`. */
 export function parseFileName(file: string): ParsedFileName {
-  if (/\.d\.[cm]?ts$|\.map$/.test(file)) return { kind: 'other' };
-  const extension = [...sqlExtensions, ...moduleExtensions].find((candidate) => file.endsWith(candidate));
-  if (!looksLikeAlteration(file, extension)) return { kind: 'other' };
-  if (!extension) return malformed(`has an extension that no alteration has; expected ${pattern}`);
-  return parseStem(file, file.slice(0, -extension.length), extension);
-}
-
-function looksLikeAlteration(file: string, extension: string | undefined): boolean {
-  if (/^(?:next-|v?\d+\.\d+\.\d+)/i.test(file)) return true;
-  return extension !== undefined && /^v?\d/i.test(file);
-}
-
-function parseStem(file: string, stem: string, extension: string): ParsedFileName {
-  const [versionText = '', timestamp = '', ...words] = stem.split('-');
+  const [, versionText = '', timestamp = '', name = '', ending = ''] = shape.exec(file) ?? [];
   const version = parseVersionPart(versionText);
-  if (version === undefined) return malformed(describeVersionProblem(versionText));
   const parsedId = parseAlterationId(timestamp);
-  if (!parsedId) return malformed(describeTimestampProblem(versionText, timestamp, words));
-  const name = words.join('-');
-  if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(name)) return malformed(describeNameProblem(name));
+  if (version === undefined || parsedId === undefined) return explain(file);
   const { seconds, suffix } = parsedId;
-  const format = extension.endsWith('.sql') ? 'sql' : 'module';
-  const part = extension === '.up.sql' ? 'up' : extension === '.down.sql' ? 'down' : 'whole';
+  const format = ending.endsWith('sql') ? 'sql' : 'module';
+  const part = ending === '.up.sql' ? 'up' : ending === '.down.sql' ? 'down' : 'whole';
   const id = alterationId(seconds, suffix);
   return { kind: 'alteration', part, alteration: { id, version, seconds, suffix, name, file, format } };
+}
+
+/** What a file is that is called otherwise. */
+function explain(file: string): ParsedFileName {
+  if (/\.d\.[cm]?ts$|\.map$/.test(file)) return { kind: 'other' };
+  const ending = extension.exec(file)?.[0];
+  if (!looksLikeAlteration(file, ending)) return { kind: 'other' };
+  if (!ending) return malformed(`has an extension that no alteration has; expected ${pattern}`);
+  return malformed(describeProblem(file.slice(0, -ending.length)));
+}
+
+function looksLikeAlteration(file: string, ending: string | undefined): boolean {
+  if (/^(?:next-|v?\d+\.\d+\.\d+)/i.test(file)) return true;
+  return ending !== undefined && /^v?\d/i.test(file);
+}
+
+function describeProblem(stem: string): string {
+  const [version = '', timestamp = '', ...words] = stem.split('-');
+  if (parseVersionPart(version) === undefined) return describeVersionProblem(version);
+  if (!parseAlterationId(timestamp)) return describeTimestampProblem(version, timestamp, words);
+  return describeNameProblem(words.join('-'));
 }
 
 function parseVersionPart(text: string): Version | undefined {

@@ -10,6 +10,8 @@ export interface HistoryRow {
   readonly version: Version;
   readonly name: string;
   readonly checksum: string;
+  /** Of a module: what its text is known by, so that it need not be parsed for its checksum. */
+  readonly sourceDigest?: string;
   readonly state: 'applied' | 'started' | 'reverting';
   /** ISO 8601, by the database's clock. */
   readonly appliedAt: string;

@@ -41,9 +41,11 @@ export interface RollbackPlan {
 /** Pending is files minus rows: every pending alteration within the target, whatever newer is applied. */
 export function planDeploy(alterations: readonly Alteration[], history: History, target: Target): DeployPlan {
   const rows = new Map(history.map((row) => [row.id, row]));
-  const newest = newestApplied(alterations, history);
-  const steps = alterations
-    .filter(({ id, version }) => isPending(rows.get(id)) && targetIncludes(target, version))
+  const pending = alterations.filter(
+    ({ id, version }) => isPending(rows.get(id)) && targetIncludes(target, version),
+  );
+  const newest = pending.length === 0 ? undefined : newestApplied(alterations, history);
+  const steps = pending
     .sort(compareAlterations)
     .map((alteration) => planStep(alteration, rows.get(alteration.id), newest));
   return {
@@ -85,11 +87,11 @@ export function currentVersion(
   history: readonly Pick<HistoryRow, 'id' | 'version' | 'state'>[],
 ): Version | undefined {
   const files = new Map(alterations.map((alteration) => [alteration.id, alteration]));
-  return history
-    .filter(({ state }) => state !== 'started')
-    .map((row) => files.get(row.id)?.version ?? row.version)
-    .sort(compareVersions)
-    .at(-1);
+  const versions = new Set<Version>();
+  for (const { id, version, state } of history) {
+    if (state !== 'started') versions.add(files.get(id)?.version ?? version);
+  }
+  return [...versions].sort(compareVersions).at(-1);
 }
 
 /** Rows without a file, in order. */

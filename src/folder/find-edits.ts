@@ -5,7 +5,7 @@ import { UnusableAlterationError } from '../core/errors.ts';
 import type { Blob, Tree } from '../core/folder-timeline.ts';
 import type { Edit, Kept } from '../core/released-rule.ts';
 import { withCheckedOut } from './check-out.ts';
-import { checksumAlteration, checksumSql, digest } from './checksum.ts';
+import { checksumSql, digest, openChecksums } from './checksum.ts';
 import { followImports, type ImportLink } from './follow-imports.ts';
 import type { Git } from './git.ts';
 import type { GitRelease } from './git-history.ts';
@@ -133,7 +133,7 @@ async function compareModules(
 /** A module that cannot be parsed is still what it was where its text is. */
 async function checksumOrDigest(folder: string, alteration: Alteration, text: string): Promise<string> {
   try {
-    return await checksumAlteration(folder, alteration);
+    return (await openChecksums(folder).of(alteration)).checksum;
   } catch (error) {
     if (error instanceof UnusableAlterationError) return digest(text);
     throw error;

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { candidatesFor, isModuleFile, nameInFolder, resolveInside } from './module-files.ts';
+import { candidatesFor, isModuleFile, nameInFolder, resolveInside, scanSpecifiers } from './module-files.ts';
 
 /** A relative import, by paths from the folder. */
 export interface ImportLink {
@@ -20,7 +20,7 @@ export async function followImports(folder: string, file: string): Promise<reado
       const candidates = candidatesFor(join(dirname(path), specifier)).map((each) =>
         nameInFolder(folder, each),
       );
-      const target = await resolveInside(folder, path, specifier);
+      const target = resolveInside(folder, path, specifier);
       const found = target && nameInFolder(folder, target);
       links.push({ candidates, ...(found ? { found } : {}) });
       if (found) visited.add(found);
@@ -29,10 +29,8 @@ export async function followImports(folder: string, file: string): Promise<reado
   return links;
 }
 
-/** Every string that could be a relative import: one too many does no harm. */
 async function listSpecifiers(path: string): Promise<readonly string[]> {
   if (!isModuleFile(path)) return [];
   const text = await readFile(path, 'utf8').catch(() => ''); // one that cannot be read is told by who loads it
-  const literals = text.matchAll(/(['"`])(\.\.?(?:\/(?:(?!\1)[^\n])*)?)\1/g);
-  return [...literals].map(([, , specifier = '']) => specifier);
+  return scanSpecifiers(text).specifiers;
 }

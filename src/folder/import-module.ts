@@ -1,5 +1,9 @@
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { createRequire, findPackageJSON } from 'node:module';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { types } from 'node:util';
+import { once } from '../core/once.ts';
 
 /** Codes with which Node says that it does not take TypeScript as it is written here, before running any of it. */
 const typeScriptCodes = new Set([
@@ -16,6 +20,7 @@ const typeScriptCodes = new Set([
 // An edited one must be read anew, and so must what is new beside it: it may import what was edited too.
 const imported = new Map<string, string>();
 const editedFolders = new Set<string>();
+const commonJsFolders = new Map<string, boolean>();
 
 /** What a module exports. */
 export interface ModuleExports {
@@ -35,11 +40,51 @@ export async function importModule(path: string, checksum = ''): Promise<ModuleE
     return importWithJiti(path);
   imported.set(path, checksum);
   try {
-    return describeExports(await import(pathToFileURL(path).href));
+    return describeExports(
+      (isCommonJs(dirname(path)) ? undefined : requireModule(path)) ??
+        (await import(pathToFileURL(path).href)),
+    );
   } catch (error) {
     if (!isRefusal(error, path)) throw error;
     return importWithJiti(path);
   }
+}
+
+/** Whether Node takes `.js` and `.ts` there for CommonJS: of a module in such a file, a `require` would warn. */
+function isCommonJs(folder: string): boolean {
+  const known = commonJsFolders.get(folder) ?? typeOfPackage(folder) === 'commonjs';
+  commonJsFolders.set(folder, known);
+  return known;
+}
+
+function typeOfPackage(folder: string): unknown {
+  const path = findPackageJSON(pathToFileURL(join(folder, 'any.js')));
+  try {
+    return path === undefined ? undefined : JSON.parse(readFileSync(path, 'utf8'))?.type;
+  } catch {
+    return undefined; // told by Node, which reads it too
+  }
+}
+
+const requireByPath = once(() => createRequire(import.meta.url));
+
+/** The module without the promises of an import, which take as long as it does; undefined where only an import can. */
+function requireModule(path: string): object | undefined {
+  try {
+    const exported: object = requireByPath()(path);
+    // Of CommonJS it is what the module exports, whatever that is: an import gives it as the default.
+    return types.isModuleNamespaceObject(exported) ? exported : { ...exported, default: exported };
+  } catch (error) {
+    if (onlyImported.has(codeOf(error))) return undefined; // told before any of it runs
+    throw error;
+  }
+}
+
+/** Of a module that awaits at its top, or imports one that does. */
+const onlyImported = new Set(['ERR_REQUIRE_ASYNC_MODULE', 'ERR_REQUIRE_CYCLE_MODULE']);
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 async function importWithJiti(path: string): Promise<ModuleExports> {
@@ -63,7 +108,7 @@ function describeExports(module: object): ModuleExports {
 function isRefusal(error: unknown, path: string): boolean {
   // Of the module itself (an import that is a type, ESM in a CommonJS package), not thrown by what it runs.
   if (error instanceof SyntaxError) return !hasFrameIn(error, dirname(path));
-  return error instanceof Error && 'code' in error && typeScriptCodes.has(String(error.code));
+  return typeScriptCodes.has(codeOf(error));
 }
 
 function hasFrameIn({ stack = '' }: Error, folder: string): boolean {

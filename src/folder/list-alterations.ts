@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Alteration } from '../core/alteration.ts';
 import { assembleAlterations } from '../core/assemble-alterations.ts';
@@ -12,14 +12,12 @@ export async function listAlterations(folder: string): Promise<readonly Alterati
 /** Names of the files of a folder, folders left out. Throws a FolderError. */
 export async function listFiles(folder: string): Promise<readonly string[]> {
   try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    const files = await Promise.all(
-      // a mounted ConfigMap holds its files as links
-      entries.map(async (entry) =>
-        entry.isSymbolicLink() ? leadsToFile(join(folder, entry.name)) : entry.isFile(),
-      ),
-    );
-    return entries.filter((_, index) => files[index]).map(({ name }) => name);
+    return readdirSync(folder, { withFileTypes: true })
+      .filter(
+        // a mounted ConfigMap holds its files as links
+        (entry) => (entry.isSymbolicLink() ? leadsToFile(join(folder, entry.name)) : entry.isFile()),
+      )
+      .map(({ name }) => name);
   } catch (error) {
     throw new FolderError(`The alterations folder "${folder}" cannot be read: ${describe(error)}.`, {
       hint: 'Name the folder with --dir or ALTERATION_DIR.',
@@ -29,11 +27,12 @@ export async function listFiles(folder: string): Promise<readonly string[]> {
 }
 
 /** A link that leads nowhere counts as a file: if it is named like an alteration, reading it tells. */
-async function leadsToFile(link: string): Promise<boolean> {
-  return stat(link).then(
-    (target) => target.isFile(),
-    () => true,
-  );
+function leadsToFile(link: string): boolean {
+  try {
+    return statSync(link).isFile();
+  } catch {
+    return true;
+  }
 }
 
 function describe(error: unknown): string {

@@ -1,30 +1,31 @@
 import { join } from 'node:path';
 import type { Alteration } from '../core/alteration.ts';
 import { AlterationError, type Problem, UnusableAlterationError } from '../core/errors.ts';
+import { once } from '../core/once.ts';
 import { orAborted } from '../core/or-aborted.ts';
 import { type AlterationScript, parseScript } from './alteration-script.ts';
-import { checksumAlteration, checksumSql, readAlterationFile } from './checksum.ts';
+import { type Checksum, type Checksums, checksumSql, openChecksums, readAlterationFile } from './checksum.ts';
 import { excerptAt } from './excerpt.ts';
 import { importModule } from './import-module.ts';
+import { createPause } from './in-slices.ts';
 import { parseSqlScript, type SqlScript } from './split-sql.ts';
+import { loadSqlParser, type ParseSql } from './sql-parser.ts';
 import { findPlace } from './stack-place.ts';
 
 /** An alteration that is ready to run. */
 export type LoadedAlteration = LoadedModule | LoadedSql;
 
-export interface LoadedModule {
+export interface LoadedModule extends Checksum {
   readonly kind: 'module';
   readonly alteration: Alteration;
-  readonly checksum: string;
   readonly script: AlterationScript;
   /** Absent: the run's. */
   readonly lockTimeoutMs?: number;
 }
 
-export interface LoadedSql {
+export interface LoadedSql extends Checksum {
   readonly kind: 'sql';
   readonly alteration: Alteration;
-  readonly checksum: string;
   readonly up: SqlScript;
   readonly down?: SqlScript;
 }
@@ -44,12 +45,15 @@ export async function loadAlterations(
   alterations: readonly Alteration[],
   { stop, abandon }: LoadSignals = {},
 ): Promise<readonly LoadedAlteration[]> {
+  const tools = { checksums: openChecksums(folder), loadParser: once(loadSqlParser) };
   const loaded: LoadedAlteration[] = [];
   const failures: UnusableAlterationError[] = [];
+  const pause = createPause();
   for (const alteration of alterations) {
+    await pause();
     stop?.throwIfAborted();
     try {
-      loaded.push(await loadAlteration(folder, alteration, abandon));
+      loaded.push(await loadAlteration(folder, alteration, tools, abandon));
     } catch (error) {
       if (!(error instanceof UnusableAlterationError)) throw error;
       failures.push(error);
@@ -60,37 +64,53 @@ export async function loadAlterations(
   return loaded;
 }
 
+/** What the loading of many has in common. */
+interface Tools {
+  readonly checksums: Checksums;
+  readonly loadParser: () => Promise<ParseSql>;
+}
+
 function loadAlteration(
   folder: string,
   alteration: Alteration,
+  tools: Tools,
   abandon: AbortSignal | undefined,
 ): Promise<LoadedAlteration> {
-  return alteration.format === 'sql' ? loadSql(folder, alteration) : loadModule(folder, alteration, abandon);
+  return alteration.format === 'sql'
+    ? loadSql(folder, alteration, tools)
+    : loadModule(folder, alteration, tools, abandon);
 }
 
-async function loadSql(folder: string, alteration: Alteration): Promise<LoadedSql> {
+async function loadSql(folder: string, alteration: Alteration, { loadParser }: Tools): Promise<LoadedSql> {
   const { file, downFile } = alteration;
-  const text = await readAlterationFile(join(folder, file), file);
-  const up = await parseSqlScript(text, file);
+  const text = readAlterationFile(join(folder, file), file);
+  const up = await parseSqlScript(text, file, loadParser);
   const checksum = checksumSql(text);
   if (!downFile) return { kind: 'sql', alteration, checksum, up };
-  const down = await parseSqlScript(await readAlterationFile(join(folder, downFile), downFile), downFile);
+  const down = await parseSqlScript(
+    readAlterationFile(join(folder, downFile), downFile),
+    downFile,
+    loadParser,
+  );
   return { kind: 'sql', alteration, checksum, up, down };
 }
 
 async function loadModule(
   folder: string,
   alteration: Alteration,
+  { checksums }: Tools,
   abandon: AbortSignal | undefined,
 ): Promise<LoadedModule> {
   const { file } = alteration;
-  const checksum = await checksumAlteration(folder, alteration); // parses: a syntax error is told with its place
+  const known = await checksums.of(alteration); // parses: a syntax error is told with its place
   const path = join(folder, file);
-  const exported = await orAborted(importModule(path, checksum), [abandon]).catch(async (error: unknown) => {
-    throw error instanceof AlterationError ? error : await describeImportFailure(error, folder, file);
-  });
+  const exported = await orAborted(importModule(path, known.checksum), [abandon]).catch(
+    async (error: unknown) => {
+      throw error instanceof AlterationError ? error : await describeImportFailure(error, folder, file);
+    },
+  );
   const parsed = parseScript(exported.default, exported.named);
-  if ('script' in parsed) return { kind: 'module', alteration, checksum, ...parsed };
+  if ('script' in parsed) return { kind: 'module', alteration, ...known, ...parsed };
   throw unusable({ file, message: `"${file}" ${parsed.reason}.` });
 }
 
@@ -99,7 +119,7 @@ async function describeImportFailure(error: unknown, folder: string, file: strin
   const message = `"${file}" cannot be loaded: ${firstLine.replace(/\.$/, '')}.`;
   const place = findPlace(error, folder);
   if (!place) return unusable({ file, message }, error);
-  const text = await readAlterationFile(join(folder, place.file), place.file);
+  const text = readAlterationFile(join(folder, place.file), place.file);
   return unusable({ ...place, message, excerpt: excerptAt(text, place.line, place.column) }, error);
 }
 

@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { UnusableAlterationError } from '../core/errors.ts';
-import { isModuleFile, nameInFolder, readBytes, resolveInside, withoutExtension } from './module-files.ts';
+import { isModuleFile, nameInFolder, withoutExtension } from './module-files.ts';
+import { type ModuleSources, moduleScheme } from './module-sources.ts';
 import {
   dropUnused,
   type ErasedModule,
@@ -11,18 +12,15 @@ import {
 import { isTypeScript } from './module-syntax/parse-module.ts';
 import { serialise, specifiersOf } from './module-syntax/serialise.ts';
 
-/** Names the rules by which the text of a module is made: other rules make other checksums of the same file. */
-const scheme = 'module-1';
-
 /**
  * The checksum of a TypeScript or JavaScript alteration: of what its code does, and that of every file
- * inside `folder` that it imports by a relative path, directly or through others.
+ * inside the folder that it imports by a relative path, directly or through others.
  *
  * Types, formatting, comments, quotes, line ends and the place of an imported file do not count, nor does
  * whether the files are TypeScript or what tsc makes of them (ES modules, ES2022 or later, its own defaults).
  *
  * Limits. An import that nothing uses does not count, as tsc drops it; one for its effect alone is
- * `import './x.js'`. Files that the code reads in another way (`readFile`) and files outside of `folder` do
+ * `import './x.js'`. Files that the code reads in another way (`readFile`) and files outside of the folder do
  * not count. Not the same before and after tsc, though each has one checksum: a `namespace` with values, a
  * `const enum` whose values tsc writes in place, an enum with values of other files' enums or constants,
  * and what tsc rewrites for ES2022 but not for later targets (decorators, `accessor`, `using`); also
@@ -30,50 +28,51 @@ const scheme = 'module-1';
  *
  * Throws `UnusableAlterationError` with the place, where a file is not valid or not readable.
  */
-export async function checksumModule(path: string, folder: string): Promise<string> {
-  const modules = modulesOf(resolve(folder));
-  const hash = createHash('sha256');
+export function checksumModule(path: string, modules: Modules): string {
+  const entry = resolve(path);
   // Grows while it is walked: every file once, in the order in which they are first imported.
-  const files = [resolve(path)];
-  for (const file of files) hash.update(`${await describe(file, files, modules)}\n`);
-  return `${scheme}:${hash.digest('hex')}`;
+  const files = [entry];
+  let described = '';
+  for (const file of files) described += `${describe(file, files, modules)}\n`;
+  modules.forget(entry);
+  return `${moduleScheme}:${hash('sha256', described, 'hex')}`;
 }
 
-interface Modules {
-  readonly folder: string;
-  readonly load: (file: string) => Promise<ErasedModule>;
+/** The parsed modules of a folder. */
+export interface Modules {
+  readonly sources: ModuleSources;
+  readonly load: (file: string) => ErasedModule;
+  /** Others seldom import an alteration: its tree need not be kept. */
+  readonly forget: (file: string) => void;
 }
 
-function modulesOf(folder: string): Modules {
+export function openModules(sources: ModuleSources): Modules {
   const loaded = new Map<string, ErasedModule>();
-  const load = async (file: string): Promise<ErasedModule> => {
+  const load = (file: string): ErasedModule => {
     const known = loaded.get(file);
     if (known) return known;
-    const text = (await readBytes(folder, file)).toString('utf8');
-    const module = readErasedModule(text, nameInFolder(folder, file));
+    const module = readErasedModule(sources.readText(file), nameInFolder(sources.folder, file));
     loaded.set(file, module);
     return module;
   };
-  return { folder, load };
+  return { sources, load, forget: (file) => loaded.delete(file) };
 }
 
 /** The text that stands for a file; adds the files it imports to `files`. */
-async function describe(file: string, files: string[], modules: Modules): Promise<string> {
+function describe(file: string, files: string[], modules: Modules): string {
   try {
-    return isModuleFile(file)
-      ? await describeModule(file, files, modules)
-      : await describeData(file, modules);
+    return isModuleFile(file) ? describeModule(file, files, modules) : describeData(file, modules);
   } catch (error) {
-    throw isTooDeep(error) ? tooDeep(nameInFolder(modules.folder, file), error) : error;
+    throw isTooDeep(error) ? tooDeep(nameInFolder(modules.sources.folder, file), error) : error;
   }
 }
 
-async function describeModule(file: string, files: string[], modules: Modules): Promise<string> {
-  const module = await modules.load(file);
-  const program = dropUnused(module.program, await exportedTypes(file, module, modules));
+function describeModule(file: string, files: string[], modules: Modules): string {
+  const module = modules.load(file);
+  const program = dropUnused(module.program, exportedTypes(file, module, modules));
   const links = new Map<string, number>();
   for (const specifier of specifiersOf(program)) {
-    const imported = await resolveInside(modules.folder, file, specifier);
+    const imported = modules.sources.resolve(file, specifier);
     if (imported === undefined) continue;
     if (!files.includes(imported)) files.push(imported);
     links.set(specifier, files.indexOf(imported));
@@ -91,8 +90,8 @@ function tooDeep(name: string, cause: unknown): UnusableAlterationError {
   return new UnusableAlterationError(message, { problems: [{ file: name, message }], cause });
 }
 
-async function describeData(file: string, { folder }: Modules): Promise<string> {
-  const bytes = await readBytes(folder, file);
+function describeData(file: string, { sources }: Modules): string {
+  const bytes = sources.readBytes(file);
   const content = file.endsWith('.json') ? jsonOf(bytes.toString('utf8')) : undefined;
   return JSON.stringify(content === undefined ? ['bytes', bytes.toString('base64')] : ['json', content]);
 }
@@ -106,31 +105,26 @@ function jsonOf(text: string): unknown {
 }
 
 /** The exports that turn out to be types of other modules. */
-async function exportedTypes(file: string, module: ErasedModule, modules: Modules): Promise<Set<string>> {
+function exportedTypes(file: string, module: ErasedModule, modules: Modules): Set<string> {
   const types = new Set<string>();
   for (const [name, origin] of module.exports) {
-    if (await isType(origin, file, modules, new Set())) types.add(name);
+    if (isType(origin, file, modules, new Set())) types.add(name);
   }
   return types;
 }
 
-async function isType(
-  origin: Origin,
-  importer: string,
-  modules: Modules,
-  seen: Set<string>,
-): Promise<boolean> {
+function isType(origin: Origin, importer: string, modules: Modules, seen: Set<string>): boolean {
   if (typeof origin === 'string') return origin === 'type';
-  const file = await resolveInside(modules.folder, importer, origin.specifier);
+  const file = modules.sources.resolve(importer, origin.specifier);
   if (file === undefined || !isTypeScript(file)) return false;
   const key = `${file} ${origin.name}`;
   if (seen.has(key)) return false;
   seen.add(key);
-  const { exports, stars } = await modules.load(file);
+  const { exports, stars } = modules.load(file);
   const found = exports.get(origin.name);
   if (found !== undefined) return isType(found, file, modules, seen);
   for (const specifier of stars) {
-    if (await isType({ specifier, name: origin.name }, file, modules, seen)) return true;
+    if (isType({ specifier, name: origin.name }, file, modules, seen)) return true;
   }
   return false;
 }

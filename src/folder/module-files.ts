@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { UnusableAlterationError } from '../core/errors.ts';
 
@@ -17,16 +17,36 @@ export function isModuleFile(file: string): boolean {
 }
 
 /** The file that a relative specifier of `importer` means, where it is one inside the folder. */
-export async function resolveInside(
-  folder: string,
-  importer: string,
-  specifier: string,
-): Promise<string | undefined> {
+export function resolveInside(folder: string, importer: string, specifier: string): string | undefined {
   if (!isRelative(specifier)) return undefined;
-  for (const candidate of candidatesFor(join(dirname(importer), specifier))) {
-    if (isInside(folder, candidate) && (await isFile(candidate))) return candidate;
+  return candidatesFor(join(dirname(importer), specifier)).find(
+    (candidate) => isInside(folder, candidate) && isFile(candidate),
+  );
+}
+
+/** What a module may import by a relative path, as far as its text tells without a parser. */
+export interface SpecifierScan {
+  /** Every relative specifier, and what else looks like one. */
+  readonly specifiers: readonly string[];
+  /** `unsure`: another may be hidden by how it is written, as in '.\x2fb.js'. */
+  readonly outcome: 'complete' | 'unsure';
+}
+
+/**
+ * Looks behind every quote, whether or not it opens a literal: one specifier too many does no harm. A literal whose
+ * value begins with a dot begins with it in the text too, or with an escape that can stand for one or for nothing.
+ */
+export function scanSpecifiers(text: string): SpecifierScan {
+  const specifiers = new Set<string>();
+  let outcome: SpecifierScan['outcome'] = 'complete';
+  const literals =
+    /(['"`])(?=(?<escape>\\[.xu\d\r\n\u2028\u2029]|\.\.?\\)|(?<specifier>\.\.?(?:\/[\s\S]*?)?)\1)/g;
+  for (const { groups } of text.matchAll(literals)) {
+    const specifier = groups?.['specifier'] ?? '\\';
+    if (specifier.includes('\\')) outcome = 'unsure';
+    else specifiers.add(specifier.replaceAll(/\r\n?/g, '\n'));
   }
-  return undefined;
+  return { specifiers: [...specifiers], outcome };
 }
 
 const compiledFrom: Readonly<Record<string, readonly string[]>> = {
@@ -56,9 +76,16 @@ function isInside(folder: string, path: string): boolean {
   return !isAbsolute(way) && way !== '..' && !way.startsWith(`..${sep}`);
 }
 
-async function isFile(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined);
-  return found?.isFile() ?? false;
+function isFile(path: string): boolean {
+  return statOf(path)?.isFile() ?? false;
+}
+
+function statOf(path: string) {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 /** The name that errors give a file: its path from the folder, with `/`. */
@@ -67,9 +94,18 @@ export function nameInFolder(folder: string, file: string): string {
 }
 
 /** Throws an UnusableAlterationError. */
-export async function readBytes(folder: string, file: string): Promise<Buffer> {
+export function readText(folder: string, file: string): string {
+  return readOr(folder, file, () => readFileSync(file, 'utf8'));
+}
+
+/** Throws an UnusableAlterationError. */
+export function readBytes(folder: string, file: string): Buffer {
+  return readOr(folder, file, () => readFileSync(file));
+}
+
+function readOr<T>(folder: string, file: string, read: () => T): T {
   try {
-    return await readFile(file);
+    return read();
   } catch (cause) {
     const name = nameInFolder(folder, file);
     const reason = cause instanceof Error ? cause.message : String(cause);

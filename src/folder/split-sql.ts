@@ -36,11 +36,15 @@ export interface SqlScript extends SqlSettings {
  * Reads the text of a `.sql` alteration. Comments alone are a script without statements.
  * @throws UnusableAlterationError with everything that keeps it from running, each with its place.
  */
-export async function parseSqlScript(text: string, file: string): Promise<SqlScript> {
+export async function parseSqlScript(
+  text: string,
+  file: string,
+  loadParser = loadSqlParser,
+): Promise<SqlScript> {
   const script = normaliseText(text);
   if (script.trim() === '') throw unusable(file, [{ file, message: `"${file}" is empty; ${whatIfEmpty}` }]);
   refuse(script, file, findUndecodable(script));
-  const reading = readStatements(script, await loadSqlParser());
+  const reading = readStatements(script, await loadParser());
   const { settings, findings } = readSqlSettings(reading.text);
   const refusals = reading.statements.flatMap((statement) => findRefusal(statement, script, settings.mode));
   refuse(script, file, [...reading.findings, ...findings, ...refusals], reading.hint);
@@ -163,12 +167,16 @@ function describeStatements(text: string, statements: Reading['statements']): re
     line += text.slice(counted, start).split('\n').length - 1;
     counted = start;
     const concurrentWork = node && concurrentWorkOf(node);
+    const statement = text.slice(start, end);
     return {
-      text: text.slice(start, end),
+      text: statement,
       offset: start,
       line,
       kind: node ? kindOf(node) : 'unparsed',
-      summary: summariseSql(text.slice(start, end)),
+      // Read of the few statements that something is told of.
+      get summary() {
+        return summariseSql(statement);
+      },
       refusesTransaction: node !== undefined && isRefusedInTransaction(node),
       ...(concurrentWork ? { concurrentWork } : {}),
     };

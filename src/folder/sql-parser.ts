@@ -67,6 +67,7 @@ function placeStatements(text: string, raw: readonly RawStatement[]): readonly P
 
 /** Translates offsets in UTF-8 bytes, asked in ascending order, into UTF-16 code units. */
 function createByteOffsets(text: string): (byte: number) => number {
+  if (Buffer.byteLength(text) === text.length) return (byte) => byte;
   const bytes = Buffer.from(text);
   let atByte = 0;
   let atUnit = 0;
@@ -79,6 +80,13 @@ function createByteOffsets(text: string): (byte: number) => number {
 
 function trimRange(text: string, start: number, end: number): TextRange | undefined {
   const raw = text.slice(start, end);
-  if (/--|\/\*|^[ \t\n\r\f\v]/.test(raw)) return codeRange(text, start, end);
-  return { start, end: start + raw.replace(/[ \t\n\r\f\v]+$/, '').length };
+  if (raw.includes('--') || raw.includes('/*')) return codeRange(text, start, end);
+  const head = raw.search(/[^ \t\n\r\f\v]/);
+  return head === -1 ? undefined : { start: start + head, end: start + lengthWithoutBlanks(raw) };
+}
+
+function lengthWithoutBlanks(text: string): number {
+  let length = text.length;
+  while (' \t\n\r\f\v'.includes(text.charAt(length - 1))) length -= 1;
+  return length;
 }

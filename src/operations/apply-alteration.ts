@@ -82,7 +82,8 @@ function refuseChangedKind({ alteration: { file } }: LoadedAlteration, begun: Hi
   });
 }
 
-function recordOf({ alteration, checksum }: LoadedAlteration, startedAt: number): AlterationRecord {
-  const { id, version, name } = alteration;
-  return { id, version, name, checksum, startedAt };
+function recordOf(loaded: LoadedAlteration, startedAt: number): AlterationRecord {
+  const { id, version, name } = loaded.alteration;
+  const { checksum, sourceDigest } = loaded;
+  return { id, version, name, checksum, ...(sourceDigest ? { sourceDigest } : {}), startedAt };
 }

@@ -1,9 +1,9 @@
 import { BaselineRefusedError } from '../core/errors.ts';
 import { currentVersion, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget, type Target } from '../core/target.ts';
-import { checksumAlteration } from '../folder/checksum.ts';
+import { openChecksums } from '../folder/checksum.ts';
 import type { Transaction } from '../postgres/connection.ts';
-import { recordBaseline, upgradeHistoryTable } from '../postgres/history-table.ts';
+import { type AlterationRecord, recordBaseline, upgradeHistoryTable } from '../postgres/history-table.ts';
 import { withGrace } from './grace.ts';
 import { newOrigin, type RunOptions, reporterOf } from './options.ts';
 import { type BaselineReport, reportVersion } from './reports.ts';
@@ -38,13 +38,11 @@ async function record(snapshot: Snapshot, target: Target, transaction: Transacti
   refuseRows(snapshot);
   const { folder, historyTable, tableState, alterations } = snapshot;
   const { steps } = planDeploy(alterations, [], target);
-  const records = await Promise.all(
-    steps.map(async ({ alteration }) => ({
-      ...describeAlteration(alteration),
-      checksum: await checksumAlteration(folder, alteration),
-      durationMs: 0,
-    })),
-  );
+  const checksums = openChecksums(folder);
+  const records: Omit<AlterationRecord, 'startedAt'>[] = [];
+  for (const { alteration } of steps) {
+    records.push({ ...describeAlteration(alteration), ...(await checksums.of(alteration)) });
+  }
   const origin = newOrigin();
   await upgradeHistoryTable(transaction, historyTable, tableState);
   await recordBaseline(transaction, historyTable, records, origin);

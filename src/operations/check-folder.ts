@@ -116,7 +116,7 @@ async function findUnusable(
 }
 
 async function parseSql(folder: string, file: string): Promise<readonly Problem[]> {
-  const script = await parseSqlScript(await readAlterationFile(join(folder, file), file), file);
+  const script = await parseSqlScript(readAlterationFile(join(folder, file), file), file);
   return findUnparsed(script, file);
 }
 

@@ -1,6 +1,7 @@
 import type { Renaming } from '../core/history.ts';
 import { currentVersion, type DeployPlan, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
+import type { Checksum } from '../folder/checksum.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
 import type { Transaction } from '../postgres/connection.ts';
 import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/history-table.ts';
@@ -65,7 +66,7 @@ async function runDeploy(options: DeployOptions): Promise<DeployReport> {
 /** What is to be done, after integrity was looked at. */
 interface Decision {
   readonly plan: DeployPlan;
-  readonly accepted: readonly { readonly id: string; readonly file: string; readonly checksum: string }[];
+  readonly accepted: readonly (Checksum & { readonly id: string; readonly file: string })[];
 }
 
 interface Outcome {
@@ -81,8 +82,8 @@ function decideDeploy(
   { allowEdited, strictOrder }: DeployOptions,
 ): Decision {
   const accepted = allowEdited
-    ? snapshot.edited.flatMap(({ alteration: { id, file }, checksum }) =>
-        checksum ? [{ id, file, checksum }] : [],
+    ? snapshot.edited.flatMap(({ alteration: { id, file }, checksum, ...known }) =>
+        checksum ? [{ id, file, checksum, ...known }] : [],
       )
     : [];
   refuseEdited(snapshot.edited.filter(({ alteration: { id } }) => !accepted.some((one) => one.id === id)));

@@ -9,32 +9,47 @@ import {
 } from '../core/errors.ts';
 import type { History } from '../core/history.ts';
 import type { DeployPlan } from '../core/plan.ts';
-import { checksumAlteration } from '../folder/checksum.ts';
+import { type Checksum, type Checksums, openChecksums } from '../folder/checksum.ts';
+import { type Fingerprints, readFingerprints } from '../folder/fingerprints.ts';
+import { createPause } from '../folder/in-slices.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
 
 /** An applied alteration whose file is no longer what was applied. */
-export interface Edited {
+export interface Edited extends Partial<Checksum> {
   readonly alteration: Alteration;
-  /** Of the file as it is now; absent when it can no longer be read. */
-  readonly checksum?: string;
+}
+
+/** The files of a folder, as they are compared with the history: begins to read them. */
+export interface FolderReading {
+  readonly checksums: Checksums;
+  readonly fingerprints: Fingerprints;
+}
+
+/** Begins to read the files that may have to be compared, before the history tells which ones. */
+export function readFolder(folder: string, ahead: readonly Alteration[] = []): FolderReading {
+  const checksums = openChecksums(folder);
+  return { checksums, fingerprints: readFingerprints(folder, checksums, ahead) };
 }
 
 /** Compares every applied alteration that has a file with its recorded checksum. */
 export async function findEdited(
-  folder: string,
+  { checksums, fingerprints }: FolderReading,
   alterations: readonly Alteration[],
   history: History,
 ): Promise<readonly Edited[]> {
   const rows = new Map(history.filter(({ state }) => state === 'applied').map((row) => [row.id, row]));
   const applied = alterations.filter(({ id }) => rows.has(id));
-  const compared = await Promise.all(
-    applied.map(async (alteration): Promise<Edited | undefined> => {
-      const checksum = await readChecksum(folder, alteration);
-      if (checksum === rows.get(alteration.id)?.checksum) return undefined;
-      return { alteration, ...(checksum ? { checksum } : {}) };
-    }),
-  );
-  return compared.filter((edited) => edited !== undefined);
+  await fingerprints.read(applied);
+  const edited: Edited[] = [];
+  const pause = createPause();
+  for (const alteration of applied) {
+    const row = rows.get(alteration.id);
+    if (row === undefined || fingerprints.matches(alteration, row)) continue;
+    await pause();
+    const now = await readChecksum(checksums, alteration);
+    if (now?.checksum !== row.checksum) edited.push({ alteration, ...now });
+  }
+  return edited;
 }
 
 /** Throws an EditedError that names every edited file. */
@@ -97,9 +112,10 @@ export function refuseNonTransactional(loaded: readonly LoadedAlteration[]): voi
   });
 }
 
-async function readChecksum(folder: string, alteration: Alteration): Promise<string | undefined> {
+/** Undefined when the file can no longer be read. */
+async function readChecksum(checksums: Checksums, alteration: Alteration): Promise<Checksum | undefined> {
   try {
-    return await checksumAlteration(folder, alteration);
+    return await checksums.of(alteration);
   } catch (error) {
     if (error instanceof UnusableAlterationError) return undefined;
     throw error;

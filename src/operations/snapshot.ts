@@ -5,7 +5,7 @@ import { listAlterations } from '../folder/list-alterations.ts';
 import { type HistoryTable, readHistory, type TableState } from '../postgres/history-table.ts';
 import type { Queryable } from '../postgres/query.ts';
 import { type Session, type SessionOptions, withSession } from '../postgres/session.ts';
-import { type Edited, findEdited } from './integrity.ts';
+import { type Edited, findEdited, readFolder } from './integrity.ts';
 import {
   defaultConnectWaitMs,
   defaultKeepaliveMs,
@@ -38,12 +38,13 @@ export async function withSnapshot<T>(
   const folder = folderOf(options);
   const historyTable = historyTableOf(options);
   const alterations = await listAlterations(folder);
+  const reading = readFolder(folder, alterations);
   return withSession(options.database, sessionOptionsOf(command, options, kind), async (session) => {
     const read = () => readHistory(session.connection, historyTable, session.tableState);
     const history = await (kind === 'read'
       ? read()
       : retryOnHistory(session, historyTable, options, () => session.backendPid, read));
-    const edited = await findEdited(folder, alterations, history);
+    const edited = await findEdited(reading, alterations, history);
     const { tableState } = session;
     return work({ session, folder, historyTable, tableState, alterations, history, edited });
   });
@@ -87,7 +88,7 @@ export async function refreshSnapshot(snapshot: Snapshot, connection: Queryable)
   refuseDropped(snapshot, tableState);
   const history = await readHistory(connection, historyTable, tableState);
   const unchanged = JSON.stringify(history) === JSON.stringify(snapshot.history);
-  const edited = unchanged ? snapshot.edited : await findEdited(folder, alterations, history);
+  const edited = unchanged ? snapshot.edited : await findEdited(readFolder(folder), alterations, history);
   return { ...snapshot, tableState, history, edited };
 }
 

@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { alterationId, parseAlterationId } from '../core/alteration.ts';
 import { HistoryError, type Problem } from '../core/errors.ts';
 import type { History, HistoryRow, Renaming } from '../core/history.ts';
@@ -26,6 +25,8 @@ export interface AlterationRecord {
   readonly version: string;
   readonly name: string;
   readonly checksum: string;
+  /** Of a module whose text tells for sure what it imports. */
+  readonly sourceDigest?: string;
   /** When it began, by `performance.now()`. */
   readonly startedAt: number;
 }
@@ -60,6 +61,8 @@ const upgrades = [
       add column statement_digests text[]`,
   (table: HistoryTable) => sql.unsafe`
     alter table ${identifierOf(table)} add column statement_under_way text`,
+  (table: HistoryTable) => sql.unsafe`
+    alter table ${identifierOf(table)} add column source_digest text`,
 ];
 
 /** Version of the table that this runner writes. */
@@ -99,10 +102,22 @@ export async function readHistory(
 ): Promise<History> {
   requireKnownTable(table, state);
   if (state.kind === 'absent') return [];
+  const columns = columnsOf(state);
+  // As arrays: the server takes several times as long to write objects, and half of their text would be names of columns.
   const query = sql.unsafe`
-    select coalesce(pg_catalog.json_agg(pg_catalog.to_jsonb(h)), '[]')::text as document from ${identifierOf(table)} as h`;
-  const rows = await readDocument(connection, query, z.array(z.unknown()));
-  return parseRows(rows, table);
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(${listColumns(columns)})), '[]')::text as document
+    from ${identifierOf(table)} as h`;
+  try {
+    return await readDocument(connection, query, { parse: (rows) => parseRows(rows, columns, table) });
+  } catch (error) {
+    throw isUndefinedColumn(error)
+      ? senseless(table, [{ message: `Of every row: ${findDatabaseFailure(error)?.message}.` }], error)
+      : error;
+  }
+}
+
+function isUndefinedColumn(error: unknown): boolean {
+  return findDatabaseFailure(error)?.sqlState === '42703';
 }
 
 /** Creates the table, or brings it to this runner's version. Call inside a transaction and under the lock. */
@@ -156,13 +171,13 @@ function appliedQuery(
 ): Query {
   return oneRow(sql.fragment`
     insert into ${identifierOf(table)} as h
-      ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state)
-    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum},
+      ("timestamp", version, name, checksum, source_digest, duration_ms, host, runner, deploy_id, state)
+    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${record.sourceDigest ?? null},
       pg_catalog.round(${beforeMs} + 1000 * pg_catalog.date_part('epoch',
         pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp())),
       ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied')
     on conflict ("timestamp") do update set
-      version = excluded.version, name = excluded.name, checksum = excluded.checksum,
+      version = excluded.version, name = excluded.name, checksum = excluded.checksum, source_digest = excluded.source_digest,
       applied_at = pg_catalog.clock_timestamp(), duration_ms = h.duration_ms + excluded.duration_ms, role = current_user,
       host = excluded.host, runner = excluded.runner, deploy_id = excluded.deploy_id,
       state = 'applied', statement_digests = null, statement_under_way = null
@@ -198,12 +213,13 @@ export async function recordStarted(
   const digests = sql.array(done);
   const { rowCount } = await connection.query(sql.unsafe`
     insert into ${identifierOf(table)} as h
-      ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state,
+      ("timestamp", version, name, checksum, source_digest, duration_ms, host, runner, deploy_id, state,
        statement_digests, statement_under_way)
-    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${Math.round(performance.now() - record.startedAt)},
-      ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started', ${digests}, ${underWay ?? null})
+    values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${record.sourceDigest ?? null},
+      ${Math.round(performance.now() - record.startedAt)}, ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started',
+      ${digests}, ${underWay ?? null})
     on conflict ("timestamp") do update set
-      checksum = excluded.checksum, statement_digests = excluded.statement_digests,
+      checksum = excluded.checksum, source_digest = excluded.source_digest, statement_digests = excluded.statement_digests,
       statement_under_way = excluded.statement_under_way,
       applied_at = pg_catalog.clock_timestamp(), deploy_id = excluded.deploy_id
     where h.state = 'started'`);
@@ -219,9 +235,9 @@ export async function recordBaseline(
 ) {
   await transaction.query(sql.unsafe`
     insert into ${identifierOf(table)}
-      ("timestamp", version, name, checksum, duration_ms, host, runner, deploy_id, state)
-    select id, version, name, checksum, 0, ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied'
-    from ${textRows(records, ['id', 'version', 'name', 'checksum'])}`);
+      ("timestamp", version, name, checksum, source_digest, duration_ms, host, runner, deploy_id, state)
+    select id, version, name, checksum, "sourceDigest", 0, ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied'
+    from ${textRows(records, ['id', 'version', 'name', 'checksum', 'sourceDigest'])}`);
 }
 
 /** Records how far an alteration is that is taken back statement by statement, before its next statement. */
@@ -268,18 +284,18 @@ export async function renameRows(
 export async function recordChecksums(
   transaction: Queryable,
   table: HistoryTable,
-  checksums: readonly { readonly id: string; readonly checksum: string }[],
+  checksums: readonly Pick<AlterationRecord, 'id' | 'checksum' | 'sourceDigest'>[],
 ) {
   if (checksums.length === 0) return;
   await transaction.query(sql.unsafe`
-    update ${identifierOf(table)} as h set checksum = t.checksum
-    from ${textRows(checksums, ['id', 'checksum'])}
+    update ${identifierOf(table)} as h set checksum = t.checksum, source_digest = t."sourceDigest"
+    from ${textRows(checksums, ['id', 'checksum', 'sourceDigest'])}
     where h."timestamp" = t.id`);
 }
 
-/** Rows named `t` of text columns. As JSON, since a qualified unnest, which nobody can shadow, takes one array only. */
+/** Rows named `t` of text columns, null where there is nothing. As JSON, since a qualified unnest, which nobody can shadow, takes one array only. */
 function textRows<Name extends string>(
-  rows: readonly Readonly<Record<Name, string>>[],
+  rows: readonly { readonly [Column in Name]?: string }[],
   names: readonly Name[],
 ) {
   const picked = rows.map((row) => Object.fromEntries(names.map((name) => [name, row[name]])));
@@ -315,73 +331,147 @@ function appliedMeanwhile(id: string): HistoryError {
   });
 }
 
-const rowSchema = z
-  .object({
-    timestamp: z.string().refine(isCanonicalId, 'is not a timestamp'),
-    version: z
-      .string()
-      .refine((version) => version === next || parseReleasedVersion(version) === version, 'is not a version'),
-    name: z.string(),
-    checksum: z.string(),
-    applied_at: z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'is not a moment'),
-    duration_ms: z.number(),
-    role: z.string(),
-    host: z.string(),
-    runner: z.string(),
-    deploy_id: z.string(),
-    state: z.enum(['applied', 'started', 'reverting']).default('applied'),
-    statement_digests: z.array(z.string()).nullish(),
-    statement_under_way: z.string().nullish(),
-  })
-  .transform((row): HistoryRow => {
-    const { seconds, suffix } = parseAlterationId(row.timestamp) ?? { seconds: 0, suffix: 0 };
-    return {
-      id: row.timestamp,
-      seconds,
-      suffix,
-      version: row.version,
-      name: row.name,
-      checksum: row.checksum,
-      state: row.state,
-      appliedAt: new Date(row.applied_at).toISOString(),
-      durationMs: row.duration_ms,
-      role: row.role,
-      host: row.host,
-      runner: row.runner,
-      deployId: row.deploy_id,
-      statementDigests: row.statement_digests ?? [],
-      ...(row.statement_under_way ? { statementUnderWay: row.statement_under_way } : {}),
-    };
-  });
-
-/** Another spelling of the same timestamp would be another row: its alteration would be run again. */
-function isCanonicalId(id: string): boolean {
-  const parsed = parseAlterationId(id);
-  return parsed !== undefined && alterationId(parsed.seconds, parsed.suffix) === id;
+/** The columns as the table has them; those of a later table version are absent in an older one. */
+interface Row {
+  readonly timestamp: string;
+  readonly version: string;
+  readonly name: string;
+  readonly checksum: string;
+  readonly applied_at: string;
+  readonly duration_ms: number;
+  readonly role: string;
+  readonly host: string;
+  readonly runner: string;
+  readonly deploy_id: string;
+  readonly state?: HistoryRow['state'];
+  readonly statement_digests?: readonly string[] | null;
+  readonly statement_under_way?: string | null;
+  readonly source_digest?: string | null;
 }
 
-function parseRows(rows: readonly unknown[], table: HistoryTable): History {
+/** A column with what holds for its values, and the table version that brought it. */
+interface Column extends Rule {
+  readonly name: keyof Row;
+  readonly since: number;
+}
+
+interface Rule {
+  readonly holds: (value: unknown) => boolean;
+  /** What is said of a value for which it does not hold. */
+  readonly otherwise: string;
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+const text: Rule = { holds: isText, otherwise: 'is not a text' };
+const textOrNone: Rule = { holds: (value) => value == null || isText(value), otherwise: 'is not a text' };
+
+const allColumns: readonly Column[] = [
+  { name: 'timestamp', since: 1, holds: isCanonicalId, otherwise: 'is not a timestamp' },
+  { name: 'version', since: 1, holds: isVersion, otherwise: 'is not a version' },
+  { name: 'name', since: 1, ...text },
+  { name: 'checksum', since: 1, ...text },
+  { name: 'applied_at', since: 1, holds: isMoment, otherwise: 'is not a moment' },
+  { name: 'duration_ms', since: 1, holds: Number.isFinite, otherwise: 'is not a number' },
+  { name: 'role', since: 1, ...text },
+  { name: 'host', since: 1, ...text },
+  { name: 'runner', since: 1, ...text },
+  { name: 'deploy_id', since: 1, ...text },
+  { name: 'state', since: 2, holds: isState, otherwise: 'is not a state' },
+  { name: 'statement_digests', since: 2, holds: areTextsOrNone, otherwise: 'is not a list of texts' },
+  { name: 'statement_under_way', since: 3, ...textOrNone },
+  { name: 'source_digest', since: 4, ...textOrNone },
+];
+
+function columnsOf(state: TableState): readonly Column[] {
+  const version = state.kind === 'history' ? state.version : 0;
+  return allColumns.filter(({ since }) => since <= version);
+}
+
+function listColumns(columns: readonly Column[]) {
+  return sql.join(
+    columns.map(({ name }) => sql.identifier(['h', name])),
+    sql.fragment`, `,
+  );
+}
+
+function isVersion(value: unknown): boolean {
+  return value === next || (isText(value) && parseReleasedVersion(value) === value);
+}
+
+function isMoment(value: unknown): boolean {
+  return isText(value) && !Number.isNaN(Date.parse(value));
+}
+
+function isState(value: unknown): boolean {
+  return value === 'applied' || value === 'started' || value === 'reverting';
+}
+
+function areTextsOrNone(value: unknown): boolean {
+  return value == null || (Array.isArray(value) && value.every(isText));
+}
+
+/** Another spelling of the same timestamp would be another row: its alteration would be run again. */
+function isCanonicalId(value: unknown): boolean {
+  const parsed = isText(value) ? parseAlterationId(value) : undefined;
+  return parsed !== undefined && alterationId(parsed.seconds, parsed.suffix) === value;
+}
+
+function parseRows(rows: unknown, columns: readonly Column[], table: HistoryTable): History {
   const problems: Problem[] = [];
   const history: HistoryRow[] = [];
-  for (const row of rows) {
-    const parsed = rowSchema.safeParse(row);
-    if (parsed.success) history.push(parsed.data);
-    else problems.push({ message: describeRowProblem(row, parsed.error) });
+  for (const row of Array.isArray(rows) ? rows : [rows]) {
+    const values: readonly unknown[] = Array.isArray(row) ? row : [];
+    const problem = describeRowProblem(values, columns);
+    if (problem === undefined) history.push(describeRow(nameColumns(values, columns)));
+    else problems.push({ message: problem });
   }
-  for (const [id, { length }] of Map.groupBy(history, (row) => row.id)) {
-    if (length > 1) problems.push({ message: `Row "${id}": it is there ${length} times.` });
-  }
-  if (problems.length > 0) {
-    throw new HistoryError(`The history "${table.schema}.${table.table}" has rows that make no sense.`, {
-      problems,
-      hint: 'Nothing was changed. Correct the rows: has somebody edited the table by hand?',
-    });
-  }
+  if (new Set(history.map(({ id }) => id)).size < history.length) problems.push(...findDoubles(history));
+  if (problems.length > 0) throw senseless(table, problems);
   return history;
 }
 
-function describeRowProblem(row: unknown, error: z.ZodError): string {
-  const id = z.object({ timestamp: z.unknown() }).safeParse(row).data?.timestamp;
-  const issues = error.issues.map(({ path, message }) => `${path.join('.') || 'the row'}: ${message}`);
-  return `Row "${String(id)}": ${issues.join('; ')}.`;
+function senseless({ schema, table }: HistoryTable, problems: readonly Problem[], cause?: unknown) {
+  return new HistoryError(`The history "${schema}.${table}" has rows that make no sense.`, {
+    problems,
+    hint: 'Nothing was changed. Correct the rows: has somebody edited the table by hand?',
+    ...(cause ? { cause } : {}),
+  });
+}
+
+function describeRowProblem(values: readonly unknown[], columns: readonly Column[]): string | undefined {
+  if (columns.every(({ holds }, index) => holds(values[index]))) return undefined;
+  const wrong = columns.filter(({ holds }, index) => !holds(values[index]));
+  return `Row "${String(values[0])}": ${wrong.map(({ name, otherwise }) => `${name}: ${otherwise}`).join('; ')}.`;
+}
+
+function nameColumns(values: readonly unknown[], columns: readonly Column[]): Row {
+  const row: Record<string, unknown> = {};
+  for (const [index, { name }] of columns.entries()) row[name] = values[index];
+  return row as unknown as Row; // every value has just been looked at
+}
+
+function describeRow(row: Row): HistoryRow {
+  return {
+    id: row.timestamp,
+    ...(parseAlterationId(row.timestamp) ?? { seconds: 0, suffix: 0 }),
+    version: row.version,
+    name: row.name,
+    checksum: row.checksum,
+    ...(row.source_digest ? { sourceDigest: row.source_digest } : {}),
+    state: row.state ?? 'applied',
+    appliedAt: new Date(row.applied_at).toISOString(),
+    durationMs: row.duration_ms,
+    role: row.role,
+    host: row.host,
+    runner: row.runner,
+    deployId: row.deploy_id,
+    statementDigests: row.statement_digests ?? [],
+    ...(row.statement_under_way ? { statementUnderWay: row.statement_under_way } : {}),
+  };
+}
+
+function findDoubles(history: History): readonly Problem[] {
+  return [...Map.groupBy(history, ({ id }) => id)].flatMap(([id, { length }]) =>
+    length > 1 ? [{ message: `Row "${id}": it is there ${length} times.` }] : [],
+  );
 }

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checksumModule } from '../../src/folder/module-checksum.ts';
-import { checksumOf, type Files, withFolder } from '../support/module-folder.ts';
+import { checksumModule, checksumOf, type Files, withFolder } from '../support/module-folder.ts';
 
 describe('an import', () => {
   const checksums = async (source: string, file: string) => ({

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checksumModule } from '../../src/folder/module-checksum.ts';
-import { type Files, writeFiles } from '../support/module-folder.ts';
+import { checksumModule, type Files, writeFiles } from '../support/module-folder.ts';
 
 // TypeScript as people write it; each file is an alteration or a helper that others import.
 const sources: Files = {

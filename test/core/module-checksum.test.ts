@@ -3,8 +3,7 @@ import { parse } from '@babel/parser';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UnusableAlterationError } from '../../src/core/errors.ts';
-import { checksumModule } from '../../src/folder/module-checksum.ts';
-import { checksumOf, withFolder } from '../support/module-folder.ts';
+import { checksumModule, checksumOf, withFolder } from '../support/module-folder.ts';
 
 const checksumOfTs = (source: string) => checksumOf({ 'a.ts': source });
 const checksumOfJs = (source: string) => checksumOf({ 'a.js': source });

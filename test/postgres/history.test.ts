@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createPool } from 'slonik';
 import { beforeEach, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { openModuleSources, sourceDigestFor } from '../../src/folder/module-sources.ts';
 import { createHistoryTableOfVersion, historyTableVersion } from '../../src/postgres/history-table.ts';
 import { queryableOf } from '../../src/postgres/slonik.ts';
 import { createRole } from '../support/create-role.ts';
@@ -70,6 +71,7 @@ describe('a row', () => {
         version: '1.0.0-beta.10',
         name: 'create',
         checksum: expect.stringMatching(/^sql-1:[0-9a-f]{64}$/),
+        source_digest: null,
         duration_ms: expect.stringMatching(/^\d+$/),
       },
       {
@@ -78,6 +80,7 @@ describe('a row', () => {
         version: '1.0.0',
         name: 'second-step',
         checksum: expect.stringMatching(/^module-1:[0-9a-f]{64}$/),
+        source_digest: expect.stringMatching(/^module-1-source-1:[0-9a-f]{64}$/),
         duration_ms: expect.stringMatching(/^\d+$/),
       },
     ]);
@@ -217,30 +220,35 @@ describe('the table', () => {
     expect(await readRuns()).toEqual([1, 1]);
   });
 
-  test('of version 1 is brought up to date by a deploy, and its rows stay', async () => {
-    const folder = await createFolder(files);
-    await createTableOfVersion1();
+  test.each([1, 2, 3])(
+    'of version %i is brought up to date by a deploy, and its rows stay',
+    async (version) => {
+      const folder = await createFolder(files);
+      await createTableOfVersion(version);
 
-    const before = await list({ database: url, folder });
-    const { applied } = await deploy({ database: url, folder, target: 'next' });
+      const before = await list({ database: url, folder });
+      const { applied } = await deploy({ database: url, folder, target: 'next' });
 
-    expect(before.alterations.map(({ state }) => state)).toEqual(['applied', 'pending', 'pending']);
-    expect(applied.map(({ id }) => id)).toEqual(['2', '3']);
-    expect(await query(`select "timestamp", host, state from public.alteration_history order by 1`)).toEqual([
-      { timestamp: '1', host: 'old-host', state: 'applied' },
-      { timestamp: '2', host: hostname(), state: 'applied' },
-      { timestamp: '3', host: hostname(), state: 'applied' },
-    ]);
-    expect(await readComment()).toBe(`alteration history, version ${historyTableVersion}`);
-  });
+      expect(before.alterations.map(({ state }) => state)).toEqual(['applied', 'pending', 'pending']);
+      expect(applied.map(({ id }) => id)).toEqual(['2', '3']);
+      expect(
+        await query(`select "timestamp", host, state from public.alteration_history order by 1`),
+      ).toEqual([
+        { timestamp: '1', host: 'old-host', state: 'applied' },
+        { timestamp: '2', host: hostname(), state: 'applied' },
+        { timestamp: '3', host: hostname(), state: 'applied' },
+      ]);
+      expect(await readComment()).toBe(`alteration history, version ${historyTableVersion}`);
+    },
+  );
 
-  test('of version 1 stays as it is while nothing is pending', async () => {
+  test.each([1, 2, 3])('of version %i stays as it is while nothing is pending', async (version) => {
     const folder = await createFolder({ '1.0.0-1-create-runs.sql': files['1.0.0-1-create-runs.sql'] });
-    await createTableOfVersion1();
+    await createTableOfVersion(version);
 
     await deploy({ database: url, folder });
 
-    expect(await readComment()).toBe('alteration history, version 1');
+    expect(await readComment()).toBe(`alteration history, version ${version}`);
   });
 
   test('of a newer version is refused', async () => {
@@ -310,6 +318,10 @@ describe('the table', () => {
     [`"timestamp" = '1663923211.0'`, 'Row "1663923211.0": timestamp: is not a timestamp.'],
     [`"timestamp" = '01'`, 'Row "01": timestamp: is not a timestamp.'],
     [`applied_at = 'infinity'`, 'Row "1": applied_at: is not a moment.'],
+    [
+      `version = '1.0', applied_at = '-infinity'`,
+      'Row "1": version: is not a version; applied_at: is not a moment.',
+    ],
   ])('with a row that says the same in another way, or never, is refused: %s', async (change, message) => {
     const folder = await createFolder({
       '1.0.0-1-create-runs.sql': files['1.0.0-1-create-runs.sql'].replace('table', 'table if not exists'),
@@ -326,12 +338,12 @@ describe('the table', () => {
     expect(await query('select * from public.alteration_history')).toEqual(before);
   });
 
-  async function createTableOfVersion1(): Promise<void> {
+  async function createTableOfVersion(version: number): Promise<void> {
     const pool = await createPool(url);
     await createHistoryTableOfVersion(
       queryableOf(pool),
       { schema: 'public', table: 'alteration_history' },
-      1,
+      version,
     );
     await pool.end();
     const folder = await createFolder(files);
@@ -339,6 +351,7 @@ describe('the table', () => {
     await query('drop table runs; create table runs (id int)');
     await query(`
       insert into alteration_history
+        ("timestamp", version, name, checksum, applied_at, duration_ms, role, host, runner, deploy_id)
       select "timestamp", version, name, checksum, applied_at, duration_ms, role, 'old-host', runner, deploy_id
       from source where "timestamp" = '1'
     `);
@@ -545,6 +558,73 @@ describe('a row without a file', () => {
     expect(checked).toMatchObject({ result: 'up-to-date', missing });
     expect(deployed).toMatchObject({ applied: [{ id: '3' }], missing });
     expect(events).toEqual(['2-first']);
+  });
+});
+
+describe('an applied module', () => {
+  const module = '1.0.0-2-first.ts';
+  const readDigest = async () => {
+    const [row] = await query(
+      `select checksum, source_digest from alteration_history where "timestamp" = '2'`,
+    );
+    return row;
+  };
+  /** What the history says of a module that is so in this folder and has this checksum. */
+  const digestOf = (folder: string, checksum: unknown) =>
+    sourceDigestFor(String(checksum), openModuleSources(folder).digest(join(folder, module)));
+
+  async function deployed(): Promise<string> {
+    const folder = await createFolder(files);
+    await deploy({ database: url, folder });
+    return folder;
+  }
+
+  test('is known by its text, without being parsed: what it was applied with counts', async () => {
+    const folder = await deployed();
+    const checksum = 'module-1:of-another-parser';
+    await query(
+      `update alteration_history set checksum = '${checksum}', source_digest = '${digestOf(folder, checksum)}' where "timestamp" = '2'`,
+    );
+
+    expect(await check({ database: url, folder })).toMatchObject({ result: 'up-to-date', edited: [] });
+    await writeFile(join(folder, module), `${files[module]}\n`);
+    expect(await check({ database: url, folder })).toMatchObject({ result: 'integrity', edited: [module] });
+  });
+
+  test.each([
+    ['there is no digest', 'null'],
+    ['the digest is of other text', `'module-1-source-1:${'0'.repeat(64)}'`],
+    ['the digest is of other rules', `replace(source_digest, 'module-1', 'module-0')`],
+  ])('is parsed where %s, and nothing is written', async (_, digest) => {
+    const folder = await deployed();
+    await query(`update alteration_history set source_digest = ${digest}`);
+    const before = await query('select xmin::text, * from alteration_history');
+
+    expect(await check({ database: url, folder })).toMatchObject({ result: 'up-to-date', edited: [] });
+    await deploy({ database: url, folder });
+
+    expect(await query('select xmin::text, * from alteration_history')).toEqual(before);
+  });
+
+  test('is edited when the checksum of its row is another one, whatever the digest says', async () => {
+    const folder = await deployed();
+    await query(`update alteration_history set checksum = 'module-1:other' where "timestamp" = '2'`);
+
+    expect(await check({ database: url, folder })).toMatchObject({ result: 'integrity', edited: [module] });
+  });
+
+  test('has the digest of its text in the row, also by baseline and after an edit that was accepted', async () => {
+    const folder = await createFolder(files);
+    await baseline({ database: url, folder, target: '1.0.0' });
+    const row = await readDigest();
+    await writeFile(join(folder, module), moduleText(insert(5)));
+
+    await deploy({ database: url, folder, allowEdited: true });
+
+    const accepted = await readDigest();
+    expect(row?.['source_digest']).toMatch(/^module-1-source-1:/);
+    expect(accepted?.['source_digest']).not.toBe(row?.['source_digest']);
+    expect(accepted?.['source_digest']).toBe(digestOf(folder, accepted?.['checksum']));
   });
 });
 

@@ -5,10 +5,10 @@ import { pathToFileURL } from 'node:url';
 import semver from 'semver';
 import { describe, expect, test } from 'vitest';
 import { listAlterations, listFiles } from '../../src/folder/list-alterations.ts';
-import { checksumModule } from '../../src/folder/module-checksum.ts';
 import { failureOf } from '../support/failure-of.ts';
 import { library } from '../support/library.ts';
 import { logtoScripts } from '../support/logto.ts';
+import { checksumModule } from '../support/module-folder.ts';
 
 // Loaded by Node, as the library is: vitest would load the scripts by itself.
 const { loadAlterations } = createRequire(import.meta.url)(

@@ -479,9 +479,13 @@ describe('TypeScript as people write it', () => {
     expect(await existing('made')).toBe(true);
   });
 
-  test.each([['{ "type": "commonjs" }'], ['{}'], [undefined]])(
-    'stands beside the package.json %s',
+  test.each([['{ "type": "commonjs" }'], ['{ "type": "module" }'], ['{}'], [undefined]])(
+    'stands beside the package.json %s, and Node warns of nothing',
     async (content) => {
+      const warnings: string[] = [];
+      const hear = ({ message }: Error) => warnings.push(message);
+      process.on('warning', hear);
+
       const folder = await createFolder({
         '1.0.0-1-make.ts': moduleText(
           createFrom('table'),
@@ -493,8 +497,10 @@ describe('TypeScript as people write it', () => {
       await (content === undefined ? rm(path) : writeFile(path, content));
 
       await deploy({ database: url, folder });
+      process.off('warning', hear);
 
       expect(await existing('made')).toBe(true);
+      expect(warnings).toEqual([]);
     },
   );
 
@@ -519,6 +525,18 @@ describe('an alteration may be', () => {
 
   test.each(['.ts', '.mts', '.js', '.mjs'])('a module %s', async (extension) => {
     await deployFiles({ [`1.0.0-1-make${extension}`]: moduleText(create) });
+
+    expect(await existing('made')).toBe(true);
+  });
+
+  test('a module that awaits at its top, as does what it imports', async () => {
+    await deployFiles({
+      '1.0.0-1-make.ts': moduleText(
+        create,
+        `import { sql } from 'slonik';\nimport './utils/later.mjs';\nawait 1;`,
+      ),
+      'utils/later.mjs': 'await new Promise((resolve) => setTimeout(resolve, 1));',
+    });
 
     expect(await existing('made')).toBe(true);
   });

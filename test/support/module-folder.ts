@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { checksumModule } from '../../src/folder/module-checksum.ts';
+import { checksumModule as checksumIn, openModules } from '../../src/folder/module-checksum.ts';
+import { openModuleSources } from '../../src/folder/module-sources.ts';
 
 /** Contents by path. */
 export type Files = Readonly<Record<string, string>>;
@@ -22,6 +23,11 @@ export async function withFolder<T>(files: Files, work: (folder: string) => Prom
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** The checksum of a module that is the first to be read of its folder. */
+export async function checksumModule(path: string, folder: string): Promise<string> {
+  return checksumIn(path, openModules(openModuleSources(folder)));
 }
 
 /** The checksum of the first of the files, which may import the others. */
