@@ -451,13 +451,14 @@ function nameColumns(values: readonly unknown[], columns: readonly Column[]): Ro
 }
 
 function describeRow(row: Row): HistoryRow {
-  return {
+  const { seconds, suffix } = parseAlterationId(row.timestamp) ?? { seconds: 0, suffix: 0 };
+  const described: HistoryRow = {
     id: row.timestamp,
-    ...(parseAlterationId(row.timestamp) ?? { seconds: 0, suffix: 0 }),
+    seconds,
+    suffix,
     version: row.version,
     name: row.name,
     checksum: row.checksum,
-    ...(row.source_digest ? { sourceDigest: row.source_digest } : {}),
     state: row.state ?? 'applied',
     appliedAt: new Date(row.applied_at).toISOString(),
     durationMs: row.duration_ms,
@@ -466,7 +467,13 @@ function describeRow(row: Row): HistoryRow {
     runner: row.runner,
     deployId: row.deploy_id,
     statementDigests: row.statement_digests ?? [],
-    ...(row.statement_under_way ? { statementUnderWay: row.statement_under_way } : {}),
+  };
+  const { source_digest: sourceDigest, statement_under_way: statementUnderWay } = row;
+  if (!sourceDigest && !statementUnderWay) return described; // of thousands of rows most are so
+  return {
+    ...described,
+    ...(sourceDigest ? { sourceDigest } : {}),
+    ...(statementUnderWay ? { statementUnderWay } : {}),
   };
 }
 
