@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire, findPackageJSON } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { types } from 'node:util';
 import { once } from '../core/once.ts';
@@ -41,8 +41,7 @@ export async function importModule(path: string, checksum = ''): Promise<ModuleE
   imported.set(path, checksum);
   try {
     return describeExports(
-      (isCommonJs(dirname(path)) ? undefined : requireModule(path)) ??
-        (await import(pathToFileURL(path).href)),
+      (isCommonJs(path) ? undefined : requireModule(path)) ?? (await import(pathToFileURL(path).href)),
     );
   } catch (error) {
     if (!isRefusal(error, path)) throw error;
@@ -51,15 +50,16 @@ export async function importModule(path: string, checksum = ''): Promise<ModuleE
 }
 
 /** Whether Node takes `.js` and `.ts` there for CommonJS: of a module in such a file, a `require` would warn. */
-function isCommonJs(folder: string): boolean {
-  const known = commonJsFolders.get(folder) ?? typeOfPackage(folder) === 'commonjs';
+function isCommonJs(file: string): boolean {
+  const folder = dirname(file);
+  const known = commonJsFolders.get(folder) ?? typeOfPackage(file) === 'commonjs';
   commonJsFolders.set(folder, known);
   return known;
 }
 
-function typeOfPackage(folder: string): unknown {
-  const path = findPackageJSON(pathToFileURL(join(folder, 'any.js')));
+function typeOfPackage(file: string): unknown {
   try {
+    const path = findPackageJSON(pathToFileURL(file));
     return path === undefined ? undefined : JSON.parse(readFileSync(path, 'utf8'))?.type;
   } catch {
     return undefined; // told by Node, which reads it too

@@ -11,7 +11,7 @@ import { applyAlteration } from './apply-alteration.ts';
 import { TakenOver } from './confirm-step.ts';
 import { describeFailure } from './describe-failure.ts';
 import { lockTimeoutOf } from './lock-timeout.ts';
-import { resetSession } from './reset-session.ts';
+import { lockReleased, resetSession } from './reset-session.ts';
 import { retryOnLocks } from './retry-locks.ts';
 import { revertAlteration } from './revert-alteration.ts';
 import type { ExecutableStep, RunContext } from './run-context.ts';
@@ -105,11 +105,12 @@ async function executeTogether(
     let isCommitSent = false;
     const work = (shared: LockedSession) =>
       executeEach(direction, steps, { ...context, locked: shared, isShared: true }, watch, within);
-    const onCommit = () => {
+    const onEnd = (lockHeld: boolean) => {
+      if (!lockHeld) throw lockReleased('One of the alterations', last, 'All was rolled back.');
       isCommitSent = true;
     };
     try {
-      await locked.together(work, onCommit);
+      await locked.together(work, { onEnd });
     } catch (error) {
       if (error instanceof AlterationError) throw error;
       const setting = { alteration: last, phase: direction, stage: 'commit', transaction: 'inside' } as const;

@@ -4,18 +4,22 @@ import type { RunContext } from './run-context.ts';
 
 /** Makes the session as it began, for what runs next. Throws when the runner's lock is gone: others may alter now. */
 export async function resetSession(
-  { locked, session, report, isShared }: Pick<RunContext, 'locked' | 'session' | 'report' | 'isShared'>,
+  { locked, session, report }: Pick<RunContext, 'locked' | 'session' | 'report'>,
   alteration: string,
 ): Promise<void> {
   const { lockHeld, leaks } = await locked.reset().catch((error: unknown) => {
     throw session.lost.aborted || isSessionLoss(error) ? describeLoss(error, alteration) : error;
   });
   if (leaks.length > 0) report({ type: 'leaked', alteration, leaks });
-  if (lockHeld) return;
-  throw new AlterationFailedError(`"${alteration}" released the lock that keeps other instances out.`, {
+  if (!lockHeld) throw lockReleased(`"${alteration}"`, alteration, 'What it has committed stays.');
+}
+
+/** An alteration has let others in. */
+export function lockReleased(who: string, alteration: string, fate: string): AlterationFailedError {
+  return new AlterationFailedError(`${who} released the lock that keeps other instances out.`, {
     alteration,
     phase: 'up',
-    hint: `${isShared ? 'All was rolled back.' : 'What it has committed stays.'} Let it call neither pg_advisory_unlock_all nor discard all, and run again.`,
+    hint: `${fate} Let it call neither pg_advisory_unlock_all nor discard all, and run again.`,
   });
 }
 

@@ -4,8 +4,9 @@ import { openPooledSession } from './pooled-session.ts';
 import { type QueryAnswer, type Queryable, rawQuery } from './query.ts';
 import {
   type Beginning,
+  holdsLock,
+  resetAndLockQueries,
   resetAndTell,
-  resetQueries,
   resetSession,
   type SessionRemains,
 } from './reset-session.ts';
@@ -29,7 +30,7 @@ export interface LockedSession {
    * Calls `work` with a session whose transactions are all parts of one, which is committed when it is over.
    * Throws a UsageError behind a transaction pooler.
    */
-  readonly together: <T>(work: (shared: LockedSession) => Promise<T>, onCommit: () => void) => Promise<T>;
+  readonly together: <T>(work: (shared: LockedSession) => Promise<T>, options: TogetherOptions) => Promise<T>;
   /** The server process that works, or did last; undefined where that cannot be said. */
   readonly backendPid: () => number | undefined;
 }
@@ -38,6 +39,11 @@ export interface TransactionOptions {
   readonly lockTimeoutMs: number;
   /** Called when all before the commit is done. */
   readonly onCommit?: () => void;
+}
+
+export interface TogetherOptions {
+  /** Called before the commit with whether the runner's lock is still held; what it throws has all rolled back. */
+  readonly onEnd: (lockHeld: boolean) => void;
 }
 
 /** What work outside a transaction is given. */
@@ -90,7 +96,7 @@ function openDirectSession(
         },
         {
           ...(onCommit ? { onCommit } : {}),
-          ...(tellLeaks ? {} : { after: resetQueries(beginning) }),
+          ...(tellLeaks ? {} : { after: resetAndLockQueries(beginning) }),
         },
       );
       sent = tellLeaks ? undefined : after;
@@ -111,11 +117,15 @@ function openDirectSession(
       sent = undefined;
       return tellLeaks ? resetAndTell(connection, beginning) : resetSession(connection, beginning, answers);
     },
-    together: (work, onCommit) =>
-      locked.transaction((transaction) => work(shareTransaction(transaction, shared)), {
-        lockTimeoutMs: usualMs,
-        onCommit,
-      }),
+    together: (work, { onEnd }) =>
+      locked.transaction(
+        async (transaction) => {
+          const value = await work(shareTransaction(transaction, shared));
+          onEnd(await holdsLock(transaction, beginning));
+          return value;
+        },
+        { lockTimeoutMs: usualMs },
+      ),
     backendPid: shared.backendPid,
   };
   return locked;

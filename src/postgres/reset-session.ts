@@ -9,7 +9,7 @@ import {
   leaksSql,
   releaseAdvisoryLocks,
 } from './leaks.ts';
-import { parseDocument, type QueryAnswer, rawQuery, trusted } from './query.ts';
+import { parseDocument, type QueryAnswer, type Queryable, rawQuery, trusted } from './query.ts';
 import type { Setting } from './session-facts.ts';
 import { type Query, sql } from './sql.ts';
 
@@ -46,12 +46,19 @@ const locksSql = `
   from pg_catalog.pg_locks as l
   where l.locktype = 'advisory' and l.granted and l.pid = pg_catalog.pg_backend_pid()`;
 
-/**
- * Brings everything back that a script may leave in a session, save for advisory locks, which the last query tells:
- * cheap enough to be sent after each alteration. What was left, other than locks, it does not tell.
- */
+/** Brings everything back that a script may leave in a session, save for advisory locks. What was left it does not tell. */
 export function resetQueries({ settings }: Beginning): readonly Query[] {
-  return [...resets.map((text) => rawQuery(text)), ...restoreQuery(settings), rawQuery(locksSql)];
+  return [...resets.map((text) => rawQuery(text)), ...restoreQuery(settings)];
+}
+
+/** The same, and a last query for the advisory locks: cheap enough to be sent after each alteration. */
+export function resetAndLockQueries(beginning: Beginning): readonly Query[] {
+  return [...resetQueries(beginning), rawQuery(locksSql)];
+}
+
+/** Whether the session holds the runner's lock. */
+export async function holdsLock(queryable: Queryable, { lockKey }: Beginning): Promise<boolean> {
+  return readLocks([await queryable.query(rawQuery(locksSql))]).some((lock) => isLock(lock, lockKey));
 }
 
 function restoreQuery(settings: readonly Setting[]): readonly Query[] {
@@ -82,7 +89,7 @@ export async function resetSession(
 
 /** What a script has left, such as a timeout, may end the first attempt to be rid of it. */
 async function sendResets(connection: Connection, beginning: Beginning): Promise<readonly QueryAnswer[]> {
-  const queries = resetQueries(beginning);
+  const queries = resetAndLockQueries(beginning);
   return connection.batch(queries).catch((error: unknown) => {
     if (isSessionLoss(error)) throw error;
     return connection.batch(queries);
@@ -92,7 +99,7 @@ async function sendResets(connection: Connection, beginning: Beginning): Promise
 /** The same, and tells all that a script has left: to look for it costs the server some milliseconds. */
 export async function resetAndTell(connection: Connection, beginning: Beginning): Promise<SessionRemains> {
   const look = rawQuery(leaksSql(beginning.lockKey, beginning.settings));
-  const restore = resetQueries(beginning);
+  const restore = resetAndLockQueries(beginning);
   try {
     return await readRemains(connection, await connection.batch([look, ...restore]), beginning, []);
   } catch (error) {
@@ -118,11 +125,6 @@ async function readRemains(
 
 function readLocks(answers: readonly QueryAnswer[]): readonly AdvisoryLock[] {
   return parseDocument(answers.at(-1)?.rows, trusted<readonly AdvisoryLock[]>());
-}
-
-/** Whether the answer to the last query of a reset has the lock in it. */
-export function holdsLock(answer: QueryAnswer, key: bigint): boolean {
-  return readLocks([answer]).some((lock) => isLock(lock, key));
 }
 
 function isLock({ classid, objid, objsubid }: AdvisoryLock, key: bigint): boolean {
