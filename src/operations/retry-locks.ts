@@ -76,7 +76,7 @@ function givenUp(error: Failure, attempts: number, spentMs: number, { patience }
   if (error instanceof AlterationFailedError) {
     return new AlterationFailedError(message, {
       ...options,
-      hint: `${/^It was rolled back: [^.]*\./.exec(error.hint ?? '')?.[0] ?? 'It was rolled back.'} ${advice}`,
+      hint: `${/^(?:It|All) was rolled back: [^.]*\./.exec(error.hint ?? '')?.[0] ?? 'It was rolled back.'} ${advice}`,
     });
   }
   const { statements, hint } = error;

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { createPgDriverFactory } from '@slonik/pg-driver';
 import { createPool, type DatabasePool, type Interceptor, sql } from 'slonik';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { DatabaseSource, DeployOptions, RunEvent } from '../../src/index.ts';
@@ -66,6 +67,7 @@ async function openPool(settings: PoolSettings = {}): Promise<DatabasePool> {
 describe.each<[string, () => Promise<DatabaseSource>]>([
   ['a connection string', async () => url],
   ["the caller's pool", () => openPool()],
+  ["the caller's pool with a driver of its own", () => openPool({ driverFactory: createPgDriverFactory() })],
 ])('with %s', (_, openSource) => {
   test('a history is deployed, listed, looked at, checked and rolled back', async () => {
     const options = { database: await openSource(), folder: await createFolder(files) };
