@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import module from 'node:module';
 import { setFlagsFromString } from 'node:v8';
+import type { Host } from './cli/host.ts';
+import { runnerVersion } from './operations/runner-version.ts';
 
 // The process itself: arguments, streams, signals and exit code. Everything else is told what it needs.
 
@@ -12,15 +14,29 @@ const major = Number(process.versions.node.split('.')[0]);
 if (major < required) {
   process.stderr.write(`alteration needs Node ${required} or later; this is ${process.version}.\n`);
   process.exitCode = 2;
-} else {
+} else if (!printVersion()) {
   module.enableCompileCache?.();
   process.exitCode = await runProcess();
+}
+
+/**
+ * Asked for the version and nothing else, it loads nothing else. Run by npm, which may have kept an option for itself,
+ * or where the version cannot be written, it goes the way of all commands, which has words for that.
+ */
+function printVersion(): boolean {
+  const [, , first, ...others] = process.argv;
+  if (first !== '--version' || others.length > 0 || process.env['npm_lifecycle_event']) return false;
+  try {
+    writeSync(1, `${runnerVersion}\n`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function runProcess(): Promise<number> {
   const signals = catchSignals();
   const { main } = await import('./cli/main.ts');
-  const { tellLateFailure } = await import('./cli/tell-failure.ts');
   const { StoppedError } = await import('./core/errors.ts');
   const stop = new AbortController();
   const abandon = new AbortController();
@@ -57,7 +73,13 @@ async function runProcess(): Promise<number> {
   await Promise.all([flush(process.stdout), flush(process.stderr)]);
   guard.release();
   const failure = stdout.failure ?? leftOver(abandon.signal, stopped);
-  process.exit(failure && exitCode === 0 ? await tellLateFailure(failure, host) : exitCode); // a script may have left timers or sockets behind
+  const late = failure !== undefined && exitCode === 0;
+  process.exit(late ? await tellLate(failure, host) : exitCode); // a script may have left timers or sockets behind
+}
+
+async function tellLate(failure: Error, host: Host): Promise<number> {
+  const { tellLateFailure } = await import('./cli/tell-failure.ts');
+  return tellLateFailure(failure, host);
 }
 
 /** PostgreSQL's grammar is one huge function: V8 would take half a gigabyte to optimise it, and a container has less. */
