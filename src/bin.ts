@@ -16,7 +16,7 @@ if (major < required) {
   process.exitCode = 2;
 } else if (!printVersion()) {
   module.enableCompileCache?.();
-  process.exitCode = await runProcess();
+  void runProcess();
 }
 
 /**
@@ -34,10 +34,9 @@ function printVersion(): boolean {
   }
 }
 
-async function runProcess(): Promise<number> {
+async function runProcess(): Promise<never> {
   const signals = catchSignals();
-  const { main } = await import('./cli/main.ts');
-  const { StoppedError } = await import('./core/errors.ts');
+  const { main, StoppedError } = await import('./cli/main.ts');
   const stop = new AbortController();
   const abandon = new AbortController();
   const guard = guardProcess(abandon);
@@ -53,7 +52,7 @@ async function runProcess(): Promise<number> {
   const stdout = watchOutput(process.stdout);
   watchOutput(process.stderr); // a log that cannot be written must not undo an alteration
   const terminal =
-    process.stdin.isTTY && process.stderr.isTTY
+    process.stderr.isTTY && process.stdin.isTTY // in this order: stdin is not opened in vain
       ? { input: process.stdin, output: process.stderr }
       : undefined;
   const host = {

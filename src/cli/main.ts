@@ -16,6 +16,9 @@ import { type GivenValue, parseSettings, type Settings } from './settings.ts';
 import type { Telling } from './tell-failure.ts';
 import { wrapText } from './wrap-text.ts';
 
+/** What a signal is to a run. From here, that the process need not import one more file. */
+export { StoppedError } from '../core/errors.ts';
+
 /** Runs one command line to its end, and returns the exit code. Whatever happens is told on the host's streams. */
 export async function main(host: Host): Promise<number> {
   let invocation: Invocation | undefined;

@@ -4,6 +4,7 @@ import type { CommandContext } from './command-context.ts';
 import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
 import type { Report } from './ending.ts';
 import { exitCodes } from './exit-code.ts';
+import { renderDeploy } from './render-deploy.ts';
 import type { SettingName } from './settings.ts';
 import { checkTargetArgument } from './target-argument.ts';
 
@@ -20,7 +21,6 @@ const runs: Readonly<Record<CommandName, Run>> = {
   deploy: (context) =>
     withDatabase(context, async (database) => {
       const { deploy } = await import('../operations/deploy.ts');
-      const { renderDeploy } = await import('./render-deploy.ts');
       const { dryRun, strictOrder, allowEdited } = context.settings;
       const target = context.argument ?? (await offerTargets(context, database));
       const report = await deploy({

@@ -95,7 +95,7 @@ describe('versions, plain or not, are what semver says', () => {
 
         expect(parseReleasedVersion(given)).toBe(expected);
       }),
-      { numRuns: 5_000 },
+      { numRuns: 1_000 },
     );
   });
 
@@ -104,7 +104,7 @@ describe('versions, plain or not, are what semver says', () => {
       fc.property(canonical, canonical, (left, right) => {
         expect(compareVersions(left, right)).toBe(semver.compare(left, right));
       }),
-      { numRuns: 5_000 },
+      { numRuns: 1_000 },
     );
   });
 });
