@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync, writeSync } from 'node:fs';
 import module from 'node:module';
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { Host } from './cli/host.ts';
 import { runnerVersion } from './operations/runner-version.ts';
@@ -15,7 +16,7 @@ if (major < required) {
   process.stderr.write(`alteration needs Node ${required} or later; this is ${process.version}.\n`);
   process.exitCode = 2;
 } else if (!printVersion()) {
-  module.enableCompileCache?.();
+  enableCompileCache();
   void runProcess();
 }
 
@@ -32,6 +33,17 @@ function printVersion(): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * The container image brings compiled code along: its disk may be read-only, and each container starts anew. Elsewhere,
+ * and for a user whom the image has none for, Node keeps it among the system's temporary files.
+ */
+function enableCompileCache(): void {
+  const shipped = join(import.meta.dirname, 'compile-cache');
+  const { FAILED } = module.constants.compileCacheStatus;
+  if (existsSync(shipped) && module.enableCompileCache(shipped).status !== FAILED) return;
+  module.enableCompileCache();
 }
 
 async function runProcess(): Promise<never> {
