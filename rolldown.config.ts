@@ -47,7 +47,7 @@ const builtinImport = /^import (.+) from "node:([\w/]+)";$/gm;
 
 function takeBuiltin(names: string, name: string): string {
   const [, whole, parts] = /^(?:\* as )?([\w$]+)?(?:, )?(\{.*\})?$/.exec(names) ?? [];
-  const module = `process.getBuiltinModule("node:${name}")`;
+  const module = `globalThis.process.getBuiltinModule("node:${name}")`;
   return [whole, parts?.replaceAll(' as ', ': ')]
     .flatMap((taken) => (taken ? [`const ${taken} = ${module};`] : []))
     .join(' ');
