@@ -17,7 +17,7 @@ if (major < required) {
   process.exitCode = 2;
 } else if (!printVersion()) {
   enableCompileCache();
-  void runProcess();
+  void runProcess().catch(tellDefect);
 }
 
 /**
@@ -91,6 +91,12 @@ async function runProcess(): Promise<never> {
 async function tellLate(failure: Error, host: Host): Promise<number> {
   const { tellLateFailure } = await import('./cli/tell-failure.ts');
   return tellLateFailure(failure, host);
+}
+
+/** Where not even a failure can be told as others are, as when a part of the program is not there. */
+function tellDefect(error: unknown): void {
+  process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+  process.exitCode = 1;
 }
 
 /** PostgreSQL's grammar is one huge function: V8 would take half a gigabyte to optimise it, and a container has less. */
