@@ -43,6 +43,13 @@ WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/package.json /app/LICENSE ./
 COPY --from=build /app/dist ./dist
+# Compiled code of a deploy, as Node keeps it: read where nothing can be written. Made by one that finds no database
+# (exit code 9). Node keeps it by user, for whom the last number of the folder's name stands: root's is the image's too.
+RUN mkdir dist/compile-cache /tmp/warm && echo 'select 1;' > /tmp/warm/1.0.0-1-warm.sql \
+    && { node dist/bin.js deploy latest --dir /tmp/warm --db-url postgres://nobody@127.0.0.1:1/none --connect-wait 0 \
+         --log-level silent 2> /tmp/warm/log || [ $? -eq 9 ]; } \
+    && for cache in dist/compile-cache/*-0; do ln -s "${cache##*/}" "${cache%-0}-1000" || exit 1; done \
+    && chmod -R a+rX dist/compile-cache && rm -r /tmp/warm
 USER 1000
 ENTRYPOINT ["node", "--", "/app/dist/bin.js"]
 CMD ["deploy", "latest"]

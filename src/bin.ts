@@ -1,7 +1,10 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeSync } from 'node:fs';
 import module from 'node:module';
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import type { Host } from './cli/host.ts';
+import { runnerVersion } from './operations/runner-version.ts';
 
 // The process itself: arguments, streams, signals and exit code. Everything else is told what it needs.
 
@@ -12,16 +15,40 @@ const major = Number(process.versions.node.split('.')[0]);
 if (major < required) {
   process.stderr.write(`alteration needs Node ${required} or later; this is ${process.version}.\n`);
   process.exitCode = 2;
-} else {
-  module.enableCompileCache?.();
-  process.exitCode = await runProcess();
+} else if (!printVersion()) {
+  enableCompileCache();
+  void runProcess().catch(tellDefect);
 }
 
-async function runProcess(): Promise<number> {
+/**
+ * Asked for the version and nothing else, it loads nothing else. Run by npm, which may have kept an option for itself,
+ * or where the version cannot be written, it goes the way of all commands, which has words for that.
+ */
+function printVersion(): boolean {
+  const [, , first, ...others] = process.argv;
+  if (first !== '--version' || others.length > 0 || process.env['npm_lifecycle_event']) return false;
+  try {
+    writeSync(1, `${runnerVersion}\n`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The container image brings compiled code along: its disk may be read-only, and each container starts anew. Elsewhere,
+ * and for a user whom the image has none for, Node keeps it among the system's temporary files.
+ */
+function enableCompileCache(): void {
+  const shipped = join(import.meta.dirname, 'compile-cache');
+  const { FAILED } = module.constants.compileCacheStatus;
+  if (existsSync(shipped) && module.enableCompileCache(shipped).status !== FAILED) return;
+  module.enableCompileCache();
+}
+
+async function runProcess(): Promise<never> {
   const signals = catchSignals();
-  const { main } = await import('./cli/main.ts');
-  const { tellLateFailure } = await import('./cli/tell-failure.ts');
-  const { StoppedError } = await import('./core/errors.ts');
+  const { main, StoppedError } = await import('./cli/main.ts');
   const stop = new AbortController();
   const abandon = new AbortController();
   const guard = guardProcess(abandon);
@@ -37,7 +64,7 @@ async function runProcess(): Promise<number> {
   const stdout = watchOutput(process.stdout);
   watchOutput(process.stderr); // a log that cannot be written must not undo an alteration
   const terminal =
-    process.stdin.isTTY && process.stderr.isTTY
+    process.stderr.isTTY && process.stdin.isTTY // in this order: stdin is not opened in vain
       ? { input: process.stdin, output: process.stderr }
       : undefined;
   const host = {
@@ -57,7 +84,19 @@ async function runProcess(): Promise<number> {
   await Promise.all([flush(process.stdout), flush(process.stderr)]);
   guard.release();
   const failure = stdout.failure ?? leftOver(abandon.signal, stopped);
-  process.exit(failure && exitCode === 0 ? await tellLateFailure(failure, host) : exitCode); // a script may have left timers or sockets behind
+  const late = failure !== undefined && exitCode === 0;
+  process.exit(late ? await tellLate(failure, host) : exitCode); // a script may have left timers or sockets behind
+}
+
+async function tellLate(failure: Error, host: Host): Promise<number> {
+  const { tellLateFailure } = await import('./cli/tell-failure.ts');
+  return tellLateFailure(failure, host);
+}
+
+/** Where not even a failure can be told as others are, as when a part of the program is not there. */
+function tellDefect(error: unknown): void {
+  process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+  process.exitCode = 1;
 }
 
 /** PostgreSQL's grammar is one huge function: V8 would take half a gigabyte to optimise it, and a container has less. */

@@ -11,6 +11,7 @@ export type { Logger, RunEvent } from './operations/events.ts';
 export { type ListOptions, list } from './operations/list.ts';
 export type { DatabaseOptions, RunOptions } from './operations/options.ts';
 export { type ReleaseOptions, release } from './operations/release.ts';
+export * from './operations/report-schemas.ts';
 export * from './operations/reports.ts';
 export { type RollbackOptions, rollback } from './operations/rollback.ts';
 export { status } from './operations/status.ts';

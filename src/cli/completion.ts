@@ -1,6 +1,7 @@
 import { UsageError } from '../core/errors.ts';
 import { type CommandDefinition, commandDefinitions } from './commands.ts';
-import { type SettingDefinition, type SettingName, settingDefinitions, suggest } from './settings.ts';
+import { type SettingDefinition, type SettingName, settingDefinitions } from './settings.ts';
+import { suggest } from './suggest.ts';
 
 interface Word {
   readonly word: string;
@@ -23,9 +24,9 @@ const values: Partial<Readonly<Record<SettingName, Value>>> = {
   dir: 'folder',
   envFile: 'file',
   config: 'file',
-  output: settingDefinitions.output.schema.unwrap().options,
-  logLevel: settingDefinitions.logLevel.schema.unwrap().options,
-  logFormat: settingDefinitions.logFormat.schema.unwrap().options,
+  output: settingDefinitions.output.choices,
+  logLevel: settingDefinitions.logLevel.choices,
+  logFormat: settingDefinitions.logFormat.choices,
 };
 const help: Option = { word: '--help', purpose: 'print help', value: 'none' };
 const version: Option = { word: '--version', purpose: 'print the version', value: 'none' };

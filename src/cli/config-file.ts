@@ -1,18 +1,9 @@
-import { access, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
-import type { DriverTypeParser, Interceptor } from 'slonik';
-import { z } from 'zod';
 import { ConfigurationError } from '../core/errors.ts';
-import { importModule } from '../folder/import-module.ts';
 import type { RowOptions } from '../postgres/connect.ts';
-import { logtoRows } from '../postgres/row-presets.ts';
-import {
-  type GivenValue,
-  type SettingDefinition,
-  settingDefinitions,
-  settingsError,
-  suggest,
-} from './settings.ts';
+import { type GivenValue, type SettingDefinition, settingDefinitions, settingsError } from './settings.ts';
 
 /** What a config file says: settings, and how rows come back to scripts. */
 export interface ConfigFile {
@@ -27,7 +18,7 @@ const allowedKeys = Object.entries(settingDefinitions)
 
 /** Reads the named config file, or the one in the folder if there is one. Throws a ConfigurationError. */
 export async function readConfigFile(cwd: string, named: string | undefined): Promise<ConfigFile> {
-  const file = named ?? (await findFirst(cwd));
+  const file = named ?? findFirst(cwd);
   if (file === undefined) return { given: new Map() };
   const content = await loadContent(resolve(cwd, file), file);
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
@@ -35,31 +26,22 @@ export async function readConfigFile(cwd: string, named: string | undefined): Pr
     throw new ConfigurationError(`The config file "${file}" holds no settings; expected ${expected}.`);
   }
   const { rows, ...settings } = content as Record<string, unknown>; // an object has just been seen
-  refuseUnknown(Object.keys(settings), file);
+  await refuseUnknown(Object.keys(settings), file);
   const given = Object.entries(settings).map(
     ([name, value]) => [name, { value, source: `${name} in ${file}` }] as const,
   );
-  return { given: new Map(given), ...(rows === undefined ? {} : { rows: parseRows(rows, file) }) };
+  return { given: new Map(given), ...(rows === undefined ? {} : { rows: await parseRows(rows, file) }) };
 }
 
-async function findFirst(cwd: string): Promise<string | undefined> {
-  for (const name of names) {
-    if (await exists(join(cwd, name))) return name;
-  }
-  return undefined;
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+function findFirst(cwd: string): string | undefined {
+  return names.find((name) => existsSync(join(cwd, name)));
 }
 
 async function loadContent(path: string, file: string): Promise<unknown> {
-  if (!(await exists(path))) throw new ConfigurationError(`The config file "${file}" does not exist.`);
+  if (!existsSync(path)) throw new ConfigurationError(`The config file "${file}" does not exist.`);
   try {
     if (extname(path) === '.json') return JSON.parse(await readFile(path, 'utf8'));
+    const { importModule } = await import('../folder/import-module.ts');
     return (await importModule(path)).default;
   } catch (error) {
     const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
@@ -70,9 +52,10 @@ async function loadContent(path: string, file: string): Promise<unknown> {
   }
 }
 
-function refuseUnknown(keys: readonly string[], file: string): void {
+async function refuseUnknown(keys: readonly string[], file: string): Promise<void> {
   const unknown = keys.filter((key) => !allowedKeys.includes(key));
   if (unknown.length === 0) return;
+  const { suggest } = await import('./suggest.ts');
   const known = [...allowedKeys, 'rows'];
   const problems = unknown.map((key) => {
     const near = suggest(key, known);
@@ -81,30 +64,32 @@ function refuseUnknown(keys: readonly string[], file: string): void {
   throw settingsError(problems, `Settings of a config file: ${known.join(', ')}.`);
 }
 
-const rowsSchema = z.union([
-  z.literal('logto'),
-  z.strictObject({
-    interceptors: z
-      .array(z.custom<Interceptor>((value) => typeof value === 'object' && value !== null))
-      .optional(),
-    typeParsers: z
-      .array(
-        z.custom<DriverTypeParser>(
-          (value) => typeof value === 'object' && value !== null && 'parse' in value,
-        ),
-      )
-      .optional(),
-  }),
-]);
-
-function parseRows(rows: unknown, file: string): RowOptions {
-  const parsed = rowsSchema.safeParse(rows);
-  if (!parsed.success) {
-    throw new ConfigurationError(
-      `"rows" in "${file}" is neither "logto" nor an object with slonik's interceptors and typeParsers.`,
-    );
+async function parseRows(rows: unknown, file: string): Promise<RowOptions> {
+  if (rows === 'logto') return (await import('../postgres/row-presets.ts')).logtoRows;
+  if (isRowOptions(rows)) {
+    const { interceptors, typeParsers } = rows;
+    return { ...(interceptors ? { interceptors } : {}), ...(typeParsers ? { typeParsers } : {}) };
   }
-  if (parsed.data === 'logto') return logtoRows;
-  const { interceptors, typeParsers } = parsed.data;
-  return { ...(interceptors ? { interceptors } : {}), ...(typeParsers ? { typeParsers } : {}) };
+  throw new ConfigurationError(
+    `"rows" in "${file}" is neither "logto" nor an object with slonik's interceptors and typeParsers.`,
+  );
+}
+
+function isRowOptions(rows: unknown): rows is RowOptions {
+  if (!isObject(rows) || Array.isArray(rows)) return false;
+  const { interceptors, typeParsers, ...others } = rows as { readonly [N in keyof RowOptions]: unknown };
+  return (
+    Object.keys(others).length === 0 &&
+    isListOf(interceptors, isObject) &&
+    isListOf(typeParsers, (one) => isObject(one) && 'parse' in one)
+  );
+}
+
+/** Or is not there. */
+function isListOf(value: unknown, isOne: (value: unknown) => boolean): boolean {
+  return value === undefined || (Array.isArray(value) && value.every(isOne));
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }

@@ -1,40 +1,46 @@
 import { randomUUID } from 'node:crypto';
 import { renderDuration } from '../core/duration.ts';
-import { inSections } from './ci/gitlab-sections.ts';
 import { chooseOutput, hostFor, type OutputKind, renderDocument } from './ci/output-kind.ts';
-import { withCommandsStopped } from './ci/stopped-commands.ts';
-import { type CommandDefinition, commandDefinitions } from './commands.ts';
+import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
 import { conclude } from './conclude.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { loadEnvFile, readEnvironment, readLibpqDatabase, refuseSwallowedOptions } from './environment.ts';
 import { exitCodes } from './exit-code.ts';
 import type { Host } from './host.ts';
+import { type CommandInvocation, type Invocation, readPlainArguments } from './invocation.ts';
+import { chooseLogFormat, type LogFormat } from './log-format.ts';
 import { choosePalette } from './palette.ts';
-import { type Invocation, parseArguments } from './program.ts';
 import { createLogProgress, createPrettyProgress, type Progress } from './progress.ts';
 import { type Outcome, runCommand } from './run-command.ts';
 import { type GivenValue, parseSettings, type Settings } from './settings.ts';
-import { chooseLogFormat, guessTelling, type LogFormat, tellFailure } from './tell-failure.ts';
+import type { Telling } from './tell-failure.ts';
 import { wrapText } from './wrap-text.ts';
 
-type Command = Extract<Invocation, { kind: 'command' }>;
+/** What a signal is to a run. From here, that the process need not import one more file. */
+export { StoppedError } from '../core/errors.ts';
 
 /** Runs one command line to its end, and returns the exit code. Whatever happens is told on the host's streams. */
 export async function main(host: Host): Promise<number> {
   let invocation: Invocation | undefined;
   try {
     refuseSwallowedOptions(host);
-    invocation = parseArguments(host.argv, host.stdout.columns);
+    invocation = readPlainArguments(host.argv) ?? (await parseArguments(host));
     if (invocation.kind === 'command') return await runInvocation(invocation, host);
     host.stdout.write(`${invocation.text}\n`);
     return exitCodes.done;
   } catch (error) {
     const command = invocation?.kind === 'command' ? invocation.name : null;
+    const { guessTelling, tellFailure } = await import('./tell-failure.ts');
     return tellFailure(error, host, { command, ...guessTelling(host) });
   }
 }
 
-async function runInvocation(command: Command, host: Host): Promise<number> {
+async function parseArguments({ argv, stdout }: Host): Promise<Invocation> {
+  const program = await import('./program.ts');
+  return program.parseArguments(argv, stdout.columns);
+}
+
+async function runInvocation(command: CommandInvocation, host: Host): Promise<number> {
   const { settings, file } = await readSettings(command, host);
   const { json, color, dir } = settings;
   // A completion script goes to a file as it is, in a pipeline too.
@@ -64,7 +70,9 @@ async function runInvocation(command: Command, host: Host): Promise<number> {
     return exitCode;
   } catch (error) {
     progress.end();
-    return tellFailure(error, host, { command: name, json, logFormat, output, folder: dir, color });
+    const telling: Telling = { command: name, json, logFormat, output, folder: dir, color };
+    const { tellFailure } = await import('./tell-failure.ts');
+    return tellFailure(error, host, telling);
   }
 }
 
@@ -73,13 +81,16 @@ function showOutcome({ report, text }: Outcome, { stdout }: Host): string {
   return report && stdout.isTTY ? wrapText(text, stdout.columns) : text;
 }
 
-function stoppingNotice(command: Command['name'], { grace }: Settings): string {
+function stoppingNotice(command: CommandName, { grace }: Settings): string {
   if (!definitionOf(command).settings.includes('grace') || grace === 0) return 'Stopping.';
   return `Stopping. An alteration under way has ${renderDuration(grace)} to end; a second signal ends it at once.`;
 }
 
 /** Flag, then environment, then `.env`, then config file, then default. */
-async function readSettings(command: Command, host: Host): Promise<{ settings: Settings; file: ConfigFile }> {
+async function readSettings(
+  command: CommandInvocation,
+  host: Host,
+): Promise<{ settings: Settings; file: ConfigFile }> {
   const named = (name: 'envFile' | 'config', environment: ReadonlyMap<string, GivenValue>) => {
     const value = command.given.get(name)?.value ?? environment.get(name)?.value;
     return typeof value === 'string' ? value : undefined;
@@ -107,7 +118,7 @@ function mergeLayers(layers: readonly ReadonlyMap<string, GivenValue>[]): Readon
   return merged;
 }
 
-function definitionOf(name: Command['name']): CommandDefinition {
+function definitionOf(name: CommandName): CommandDefinition {
   return commandDefinitions[name];
 }
 
@@ -120,11 +131,14 @@ async function createProgress(
   const { env, stderr } = hostFor(output, host);
   const progress =
     logFormat === 'json'
-      ? await createLogProgress(stderr, logLevel)
+      ? createLogProgress(stderr, logLevel)
       : await createPrettyProgress(stderr, choosePalette(color, env, stderr), logLevel);
-  if (output === 'github') return withCommandsStopped(progress, host.stderr, randomUUID());
+  if (output === 'github') {
+    const { withCommandsStopped } = await import('./ci/stopped-commands.ts');
+    return withCommandsStopped(progress, host.stderr, randomUUID());
+  }
   const isTold = logFormat === 'pretty' && (logLevel === 'debug' || logLevel === 'info');
-  return output === 'gitlab' && isTold
-    ? inSections(progress, stderr, `alteration_${randomUUID()}`)
-    : progress;
+  if (output !== 'gitlab' || !isTold) return progress;
+  const { inSections } = await import('./ci/gitlab-sections.ts');
+  return inSections(progress, stderr, `alteration_${randomUUID()}`);
 }

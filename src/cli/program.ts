@@ -3,23 +3,15 @@ import { UsageError } from '../core/errors.ts';
 import { runnerVersion } from '../operations/runner-version.ts';
 import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
 import { hidePasswords } from './hide-passwords.ts';
+import type { Invocation } from './invocation.ts';
 import {
-  type GivenValue,
+  flagOf,
   type SettingDefinition,
+  type SettingName,
   settingDefinitions,
-  suggest,
   variablesOf,
 } from './settings.ts';
-
-/** What the arguments ask for: a command, or a text to print. */
-export type Invocation =
-  | {
-      readonly kind: 'command';
-      readonly name: CommandName;
-      readonly argument: string | undefined;
-      readonly given: ReadonlyMap<string, GivenValue>;
-    }
-  | { readonly kind: 'text'; readonly text: string };
+import { suggest } from './suggest.ts';
 
 /** Reads the arguments. Throws a UsageError. */
 export function parseArguments(argv: readonly string[], width: number): Invocation {
@@ -118,15 +110,11 @@ function addCommand(
   });
 }
 
-function createOption(setting: keyof typeof settingDefinitions): Option {
+function createOption(setting: SettingName): Option {
   const { flag, description, shownDefault }: SettingDefinition = settingDefinitions[setting];
   const variables = `${variablesOf(setting).join(', ')}${flag.startsWith('--no-') ? '=false' : ''}`;
   const defaultNote = shownDefault ? `; default ${shownDefault}` : '';
   return new Option(flag, `${description} (${variables}${defaultNote})`);
-}
-
-function flagOf(setting: keyof typeof settingDefinitions): string {
-  return settingDefinitions[setting].flag.split(' ')[0] ?? setting;
 }
 
 function renderExamples(examples: CommandDefinition['examples']): string {

@@ -1,7 +1,7 @@
-import type pino from 'pino';
 import { renderDuration } from '../core/duration.ts';
 import { logEvent, type RunEvent } from '../operations/events.ts';
 import type { OutputStream } from './host.ts';
+import { type Level, levels, logLineOf } from './log-line.ts';
 import type { Palette } from './palette.ts';
 import { renderActivity, renderEvent, renderLeak } from './render-event.ts';
 import { wrapText } from './wrap-text.ts';
@@ -19,30 +19,17 @@ export interface Progress {
   readonly end: () => void;
 }
 
-type Level = 'debug' | 'info' | 'warn' | 'error' | 'silent';
-
-const levels: readonly Level[] = ['debug', 'info', 'warn', 'error', 'silent'];
-
-/** Writes pino lines. */
-export async function createLogger(stream: OutputStream, level: Level): Promise<pino.Logger> {
-  const { default: createPino } = await import('pino');
-  const options: pino.LoggerOptions = {
-    level,
-    base: null,
-    timestamp: createPino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
+/** One line of JSON an event, for machines. */
+export function createLogProgress(stream: OutputStream, level: Level): Progress {
+  const lineOf = (own: Level) => (facts: object, message: string) => {
+    if (levels.indexOf(own) >= levels.indexOf(level)) stream.write(logLineOf(own, facts, message));
   };
-  return createPino(options, { write: (line: string) => void stream.write(line) });
-}
-
-/** One pino line an event, for machines. */
-export async function createLogProgress(stream: OutputStream, level: Level): Promise<Progress> {
-  const logger = await createLogger(stream, level);
+  const logger = { debug: lineOf('debug'), info: lineOf('info'), warn: lineOf('warn') };
   return {
     onEvent: (event) => logEvent(logger, event),
-    onActivity: (text) => logger.info(text),
-    onFact: (text) => logger.info(text),
-    onNotice: (text) => logger.warn(text),
+    onActivity: (text) => logger.info({}, text),
+    onFact: (text) => logger.info({}, text),
+    onNotice: (text) => logger.warn({}, text),
     end: () => undefined,
   };
 }

@@ -2,7 +2,8 @@ import { StoppedError, UsageError } from '../core/errors.ts';
 import type { RollbackReport } from '../operations/reports.ts';
 import type { CommandContext } from './command-context.ts';
 import type { Host } from './host.ts';
-import { countOf, renderPlanned } from './render-reports.ts';
+import { renderPlanned } from './render-reports.ts';
+import { countOf } from './report-words.ts';
 
 /** Lets the user choose how far to go: latest first, then the versions that have pending alterations. */
 export async function selectTarget(host: Host, pendingVersions: readonly string[]): Promise<string> {

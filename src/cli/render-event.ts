@@ -1,7 +1,7 @@
 import { renderDuration } from '../core/duration.ts';
 import type { RunEvent } from '../operations/events.ts';
 import type { Palette } from './palette.ts';
-import { countOf, renderBlocker, renderDatabase, renderHolder } from './render-reports.ts';
+import { countOf, renderBlocker, renderDatabase, renderHolder } from './report-words.ts';
 
 /** The line that stays on the screen for an event; undefined for one that is only shown while it lasts. */
 export function renderEvent(event: RunEvent, palette: Palette): string | undefined {

@@ -1,6 +1,6 @@
 import type { FolderCheckReport, FolderProblem } from '../operations/reports.ts';
 import type { Palette } from './palette.ts';
-import { countOf } from './render-reports.ts';
+import { countOf } from './report-words.ts';
 
 /** One line a problem, as compilers write them, and one that counts them. `folder` as the user names it. */
 export function renderFolderCheck(report: FolderCheckReport, folder: string, palette: Palette): string {

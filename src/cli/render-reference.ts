@@ -1,5 +1,11 @@
 import { type CommandDefinition, commandDefinitions } from './commands.ts';
-import { type SettingDefinition, type SettingName, settingDefinitions, variablesOf } from './settings.ts';
+import {
+  flagOf,
+  type SettingDefinition,
+  type SettingName,
+  settingDefinitions,
+  variablesOf,
+} from './settings.ts';
 
 /** The reference of commands and settings, in Markdown. */
 export function renderReference(): string {
@@ -41,7 +47,7 @@ function renderCommand(
       ? ` <${argument.name}>`
       : ` [${argument.name}]`
     : '';
-  const flags = settings.map((setting) => `\`${flagOf(setting).split(' ')[0]}\``);
+  const flags = settings.map((setting) => `\`${flagOf(setting)}\``);
   return [
     `### \`alteration ${name}${shape}\``,
     description,
@@ -58,8 +64,4 @@ function renderSetting(name: string): string {
   const { flag, description, inConfigFile, shownDefault }: SettingDefinition = settingDefinitions[setting];
   const variables = variablesOf(setting).map((variable) => `\`${variable}\``);
   return `| \`${flag}\` | ${variables.join(', ')} | ${inConfigFile ? `\`${name}\`` : ''} | ${shownDefault ?? ''} | ${description} |`;
-}
-
-function flagOf(setting: SettingName): string {
-  return settingDefinitions[setting].flag;
 }

@@ -1,12 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
 import { renderDuration } from '../core/duration.ts';
-import type { Blocker } from '../core/errors.ts';
-import { renderVersionInFileName } from '../core/version.ts';
 import type {
   BaselineReport,
   CheckReport,
   CreateReport,
-  DeployReport,
   Listed,
   ListReport,
   ReleaseReport,
@@ -14,51 +11,17 @@ import type {
   StatusReport,
 } from '../operations/reports.ts';
 import type { Palette } from './palette.ts';
+import {
+  atVersion,
+  countOf,
+  renderDatabase,
+  renderHolder,
+  renderMissing,
+  renderMoment,
+  summariseStates,
+} from './report-words.ts';
 import { renderTable } from './table.ts';
 import { wrapText } from './wrap-text.ts';
-
-export function renderDeploy(report: DeployReport, palette: Palette): string {
-  const lines: string[] = [];
-  for (const { file, from, to } of report.renamed) {
-    const what = from === to ? `the new name of ${file}` : `${file} as ${to} (was ${from})`;
-    lines.push(`${report.dryRun ? 'Would record' : 'Recorded'} ${what}.`);
-  }
-  for (const file of report.accepted) {
-    lines.push(`${report.dryRun ? 'Would accept' : 'Accepted'} the edited ${file}.`);
-  }
-  if (report.missing.length > 0) lines.push(renderMissing(report.missing, palette));
-  if (report.dryRun) lines.push(renderDryRun(report, palette));
-  else lines.push(renderDeployed(report, palette));
-  if (report.pending > 0) {
-    lines.push(
-      palette.quiet(
-        `${countOf(report.pending)} beyond ${report.target} ${report.pending === 1 ? 'is' : 'are'} pending.`,
-      ),
-    );
-  }
-  return lines.join('\n');
-}
-
-function renderDeployed(
-  { applied, version, versionBefore, durationMs }: DeployReport,
-  palette: Palette,
-): string {
-  if (applied.length === 0) return `${palette.good('Nothing to do')}: the database is ${atVersion(version)}.`;
-  const late = applied.filter((step) => step.late).length;
-  const lateNote = late > 0 ? palette.notice(` ${late} of them ${late === 1 ? 'was' : 'were'} late.`) : '';
-  return `${palette.good(`Applied ${countOf(applied.length)}`)} in ${renderDuration(durationMs)}: the database is ${atVersion(version)} (${versionBefore ? `was ${versionBefore}` : 'nothing was applied before'}).${lateNote}`;
-}
-
-function renderDryRun({ planned, target, version }: DeployReport, palette: Palette): string {
-  if (planned.length === 0) return `Nothing to do: the database is ${atVersion(version)}.`;
-  const rows = planned.map(({ version: own, id, name, late }) => [
-    own,
-    id,
-    name,
-    late ? palette.notice('late') : '',
-  ]);
-  return `Would apply ${countOf(planned.length)} to reach ${target}:\n${renderTable(rows, [], 2)}\nNothing was changed.`;
-}
 
 export function renderRollback(report: RollbackReport, palette: Palette): string {
   const { rolledBack, planned, dryRun, target, version, durationMs } = report;
@@ -196,95 +159,18 @@ export function renderRelease({ renamed, dryRun, version }: ReleaseReport): stri
   return `${dryRun ? `Would rename ${files} to` : `Renamed ${files} to`} ${version}:\n${moves}`;
 }
 
-/** `app at db.example.com:5432 as deployer (PostgreSQL 18.4), through a transaction pooler`. */
-export function renderDatabase({
-  host,
-  port,
-  database,
-  role,
-  serverVersion,
-  pooler,
-}: StatusReport['database']): string {
-  const where = host === undefined ? '' : ` at ${host}${port === undefined ? '' : `:${port}`}`;
-  const between = pooler === 'transaction' ? ', through a transaction pooler' : '';
-  return `${database}${where} as ${role} (PostgreSQL ${serverVersion.split(' ')[0]})${between}`;
-}
-
-/** `session 4711 ("web" as app, idle in transaction for 31 s, AccessShareLock on public.users): select …`. */
-export function renderBlocker(blocker: Blocker): string {
-  const { pid, applicationName, role, state, transactionAgeMs, lockMode, relation, query } = blocker;
-  const who = [applicationName && `"${applicationName}"`, role && `as ${role}`].filter(Boolean).join(' ');
-  const age = transactionAgeMs === undefined ? '' : ` for ${renderDuration(transactionAgeMs)}`;
-  const facts = [
-    who,
-    state ? `${state}${age}` : '',
-    lockMode ? `${lockMode}${relation ? ` on ${relation}` : ''}` : '',
-  ];
-  const known = facts.filter(Boolean).join(', ');
-  const session = pid === 0 ? 'a prepared transaction' : `session ${pid}`;
-  return `${session}${known ? ` (${known})` : ''}${query ? `: ${query}` : ''}`;
-}
-
-/** `session 4711 ("alteration deploy latest" from 10.0.0.7, connected since 2026-11-22 08:00:00 UTC)`. */
-export function renderHolder({
-  pid,
-  applicationName,
-  host,
-  since,
-}: NonNullable<StatusReport['lock']>): string {
-  const facts = [
-    `"${applicationName}"${host ? ` from ${host}` : ''}`,
-    ...(since ? [`connected since ${renderMoment(since)}`] : []),
-  ];
-  return `held by session ${pid} (${facts.join(', ')})`;
-}
-
-export function countOf(count: number): string {
-  return count === 1 ? '1 alteration' : `${count} alterations`;
-}
-
 function statementsOf(count: number): string {
   return count === 1 ? '1 statement' : `${count} statements`;
-}
-
-function renderMissing(missing: DeployReport['missing'], palette: Palette): string {
-  const names = missing
-    .map(({ version, id, name }) => `  ${renderVersionInFileName(version)}-${id}-${name}`)
-    .join('\n');
-  return `${palette.notice('Applied, but the file is missing')}:\n${names}`;
 }
 
 function renderLastDeploy({ at, applied, role, host }: NonNullable<StatusReport['lastDeploy']>): string {
   return `${renderMoment(at)}, ${countOf(applied)} by ${role} from ${host}`;
 }
 
-/** `3 applied, 1 pending; the database is at 1.4.0.` */
-export function summariseStates(alterations: readonly Listed[], version: string | null): string {
-  const states = ['applied', 'pending', 'late', 'missing', 'edited'] as const;
-  const counts = states.flatMap((state) => {
-    const count = alterations.filter((one) => one.state === state).length;
-    return count > 0 ? [`${count} ${state}`] : [];
-  });
-  return `${counts.join(', ')}; the database is ${atVersion(version)}.`;
-}
-
 function paintState(state: Listed['state'], palette: Palette): string {
   if (state === 'applied') return palette.good(state);
   if (state === 'edited' || state === 'missing') return palette.bad(state);
   return palette.notice(state);
-}
-
-/** `2026-11-22 08:00:00 UTC`. */
-function renderMoment(iso: string): string {
-  return `${iso.slice(0, 19).replace('T', ' ')} UTC`;
-}
-
-export function atVersion(version: string | null): string {
-  return version === null ? 'at no version' : `at ${version}`;
-}
-
-export function isOrAre(count: number): string {
-  return count === 1 ? 'is' : 'are';
 }
 
 function capitalise(text: string): string {

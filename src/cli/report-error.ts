@@ -13,7 +13,7 @@ import { excerptAt, placeAt } from '../folder/excerpt.ts';
 import { type ErrorReport, reportVersion } from '../operations/reports.ts';
 import { exitCodeOf } from './exit-code.ts';
 import type { Palette } from './palette.ts';
-import { countOf, isOrAre, renderBlocker } from './render-reports.ts';
+import { countOf, isOrAre, renderBlocker } from './report-words.ts';
 
 /** The document that stands on stdout for a failure. */
 export function describeError(error: unknown, command: string | null): ErrorReport {

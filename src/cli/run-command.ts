@@ -2,21 +2,9 @@ import { resolve } from 'node:path';
 import { ConfigurationError, UsageError } from '../core/errors.ts';
 import type { CommandContext } from './command-context.ts';
 import { type CommandDefinition, type CommandName, commandDefinitions } from './commands.ts';
-import { renderCompletion } from './completion.ts';
 import type { Report } from './ending.ts';
 import { exitCodes } from './exit-code.ts';
-import { confirmRollback, selectTarget } from './prompts.ts';
-import { renderFolderCheck } from './render-folder-check.ts';
-import {
-  renderBaseline,
-  renderCheck,
-  renderCreate,
-  renderDeploy,
-  renderList,
-  renderRelease,
-  renderRollback,
-  renderStatus,
-} from './render-reports.ts';
+import { renderDeploy } from './render-deploy.ts';
 import type { SettingName } from './settings.ts';
 import { checkTargetArgument } from './target-argument.ts';
 
@@ -43,13 +31,15 @@ const runs: Readonly<Record<CommandName, Run>> = {
         allowEdited,
         atomic,
       });
-      return done(report, renderDeploy(report, context.palette));
+      return done(report, await renderDeploy(report, context.palette));
     }),
   rollback: (context) =>
     withDatabase(context, async (database) => {
       const { rollback } = await import('../operations/rollback.ts');
+      const { renderRollback } = await import('./render-reports.ts');
       const { dryRun, allowEdited } = context.settings;
       const target = requireArgument(context);
+      const { confirmRollback } = await import('./prompts.ts');
       const confirm = confirmRollback(context);
       const report = await rollback({
         ...runOptions(context, database),
@@ -63,6 +53,7 @@ const runs: Readonly<Record<CommandName, Run>> = {
   list: (context) =>
     withDatabase(context, async (database) => {
       const { list } = await import('../operations/list.ts');
+      const { renderList } = await import('./render-reports.ts');
       const report = await list({ ...databaseOptions(context, database), pending: context.settings.pending });
       const { isTTY, columns } = context.host.stdout;
       return done(report, renderList(report, context.palette, isTTY ? columns : undefined));
@@ -70,12 +61,14 @@ const runs: Readonly<Record<CommandName, Run>> = {
   status: (context) =>
     withDatabase(context, async (database) => {
       const { status } = await import('../operations/status.ts');
+      const { renderStatus } = await import('./render-reports.ts');
       const report = await status(databaseOptions(context, database));
       return done(report, renderStatus(report, context.palette));
     }),
   check: (context) => (context.settings.ci ? checkFiles(context) : checkDatabase(context)),
   create: async (context) => {
     const { create } = await import('../operations/create.ts');
+    const { renderCreate } = await import('./render-reports.ts');
     const { sql, sqlPair, dir } = context.settings;
     if (sql && sqlPair) throw new UsageError('--sql and --sql-pair are two ways to write it; choose one.');
     const kind = sqlPair ? 'sql-pair' : sql ? 'sql' : 'module';
@@ -84,6 +77,7 @@ const runs: Readonly<Record<CommandName, Run>> = {
   },
   release: async (context) => {
     const { release } = await import('../operations/release.ts');
+    const { renderRelease } = await import('./render-reports.ts');
     const { dryRun, allowLower } = context.settings;
     const version = requireArgument(context);
     const report = await release({ folder: folderOf(context), version, dryRun, allowLower });
@@ -92,6 +86,7 @@ const runs: Readonly<Record<CommandName, Run>> = {
   baseline: (context) =>
     withDatabase(context, async (database) => {
       const { baseline } = await import('../operations/baseline.ts');
+      const { renderBaseline } = await import('./render-reports.ts');
       const target = requireArgument(context);
       const report = await baseline({
         ...runOptions(context, database),
@@ -100,21 +95,24 @@ const runs: Readonly<Record<CommandName, Run>> = {
       });
       return done(report, renderBaseline(report, context.palette));
     }),
-  completion: async (context) => ({
-    text: renderCompletion(requireArgument(context)).trimEnd(),
-    exitCode: exitCodes.done,
-  }),
+  completion: async (context) => {
+    const { renderCompletion } = await import('./completion.ts');
+    return { text: renderCompletion(requireArgument(context)).trimEnd(), exitCode: exitCodes.done };
+  },
 };
 
 export async function runCommand(name: CommandName, context: CommandContext): Promise<Outcome> {
   const { argument }: CommandDefinition = commandDefinitions[name];
-  if (argument?.name === 'target' && context.argument !== undefined) checkTargetArgument(context.argument);
+  if (argument?.name === 'target' && context.argument !== undefined) {
+    await checkTargetArgument(context.argument);
+  }
   return runs[name](context);
 }
 
 function checkDatabase(context: CommandContext): Promise<Outcome> {
   return withDatabase(context, async (database) => {
     const { check } = await import('../operations/check.ts');
+    const { renderCheck } = await import('./render-reports.ts');
     const { strictOrder, wait } = context.settings;
     const report = await check({
       ...databaseOptions(context, database),
@@ -136,6 +134,7 @@ function checkDatabase(context: CommandContext): Promise<Outcome> {
 async function checkFiles(context: CommandContext): Promise<Outcome> {
   refuseDatabaseFlags(context);
   const { checkFolder } = await import('../operations/check-folder.ts');
+  const { renderFolderCheck } = await import('./render-folder-check.ts');
   const { host, palette, settings } = context;
   const { env, stop, abandon } = host;
   const report = await checkFolder({ folder: folderOf(context), env, stop, abandon });
@@ -212,6 +211,7 @@ async function offerTargets(context: CommandContext, database: string): Promise<
   if (!context.host.terminal || context.settings.json) return 'latest';
   const { list } = await import('../operations/list.ts');
   const { alterations } = await list({ ...databaseOptions(context, database), pending: true });
+  const { selectTarget } = await import('./prompts.ts');
   return selectTarget(
     context.host,
     alterations.map(({ version }) => version),

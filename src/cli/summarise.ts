@@ -1,6 +1,6 @@
 import type { CheckReport, ErrorReport, FolderCheckReport } from '../operations/reports.ts';
 import type { Ending, Report } from './ending.ts';
-import { atVersion, countOf, isOrAre, summariseStates } from './render-reports.ts';
+import { atVersion, countOf, isOrAre, summariseStates } from './report-words.ts';
 
 /** How it ended, as one line: `deploy: applied 3 alterations, the database is at 1.4.0`, or `exit 4: …`. */
 export function renderEnding({ command, exitCode, document }: Ending): string {

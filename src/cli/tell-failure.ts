@@ -4,13 +4,12 @@ import { conclude } from './conclude.ts';
 import { exitCodeOf, exitCodes } from './exit-code.ts';
 import { hidePasswords, hidePasswordsIn } from './hide-passwords.ts';
 import type { Host } from './host.ts';
+import { chooseLogFormat, type LogFormat } from './log-format.ts';
+import { logLineOf } from './log-line.ts';
 import { choosePalette, createPalette } from './palette.ts';
-import { createLogger } from './progress.ts';
 import { describeError, renderError } from './report-error.ts';
-import { type Settings, settingDefinitions, variablesOf } from './settings.ts';
+import { flagOf, type Settings, settingDefinitions, variablesOf } from './settings.ts';
 import { wrapText } from './wrap-text.ts';
-
-export type LogFormat = 'pretty' | 'json';
 
 /** What decides how a failure is told. */
 export interface Telling {
@@ -30,7 +29,7 @@ export async function tellFailure(error: unknown, host: Host, telling: Telling):
   const { command, json, logFormat, output, folder } = telling;
   const log = hostFor(output, host);
   const shown = error instanceof UsageError && !json ? withHelpHint(error, command) : error;
-  if (logFormat === 'json') await logFailure(shown, log, command);
+  if (logFormat === 'json') logFailure(shown, log, command);
   else writeFailure(shown, log, telling);
   const document = hidePasswordsIn(describeError(error, command));
   if (json) host.stdout.write(`${renderDocument(document, output)}\n`);
@@ -46,7 +45,7 @@ export async function tellLateFailure({ message, stack }: Error, host: Host): Pr
   const log = hostFor(output, host);
   const text = `What was asked for is done; after that: ${message}`;
   const failure = Object.assign(new Error(text), { stack });
-  if (logFormat === 'json') await logFailure(failure, log, null);
+  if (logFormat === 'json') logFailure(failure, log, null);
   else log.stderr.write(`✖ ${hidePasswords(text)}\n`);
   const document = describeError(failure, null);
   await conclude({ command: null, exitCode: exitCodes.defect, document, text }, host, {
@@ -54,15 +53,6 @@ export async function tellLateFailure({ message, stack }: Error, host: Host): Pr
     dir: folder,
   });
   return exitCodes.defect;
-}
-
-/** The log format that was asked for, or that suits who reads stderr. */
-export function chooseLogFormat(
-  asked: LogFormat | undefined,
-  output: OutputKind,
-  { stderr }: Host,
-): LogFormat {
-  return asked ?? (stderr.isTTY || output !== 'plain' ? 'pretty' : 'json');
 }
 
 /** How to tell a failure of a command line whose settings cannot be read: as far as can be seen without them. */
@@ -85,13 +75,12 @@ function guessChoice<N extends 'logFormat' | 'output'>(
   name: N,
   { argv, env }: Host,
 ): Settings[N] | undefined {
-  const { flag, schema } = settingDefinitions[name];
-  const [option = ''] = flag.split(' ');
+  const option = flagOf(name);
   const index = argv.findLastIndex((argument) => argument.split('=')[0] === option);
   const [variable = ''] = variablesOf(name);
   const given = index === -1 ? env[variable] : (argv[index]?.split('=')[1] ?? argv[index + 1]);
-  const parsed = schema.safeParse(given);
-  return parsed.success ? (parsed.data as Settings[N]) : undefined; // of that setting's own schema
+  const parsed = settingDefinitions[name].parse(given);
+  return 'value' in parsed ? (parsed.value as Settings[N]) : undefined; // by that setting's own parser
 }
 
 function writeFailure(error: unknown, { env, stderr }: Host, { folder, color }: Telling): void {
@@ -100,12 +89,11 @@ function writeFailure(error: unknown, { env, stderr }: Host, { folder, color }: 
 }
 
 /** Whatever the log level: a failure that is not told would be a riddle. */
-async function logFailure(error: unknown, { stderr }: Host, command: string | null): Promise<void> {
-  const logger = await createLogger(stderr, 'error');
+function logFailure(error: unknown, { stderr }: Host, command: string | null): void {
   const isDefect = !(error instanceof AlterationError) && error instanceof Error;
   const { message, ...facts } = describeError(error, command).error;
   const line = { command, ...facts, ...(isDefect ? { stack: error.stack } : {}) };
-  logger.error(hidePasswordsIn(line), hidePasswords(message));
+  stderr.write(logLineOf('error', hidePasswordsIn(line), hidePasswords(message)));
 }
 
 function withHelpHint(error: UsageError, command: string | null): UsageError {

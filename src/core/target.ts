@@ -1,4 +1,3 @@
-import semver from 'semver';
 import { InvalidTargetError } from './errors.ts';
 import { compareVersions, next, parseReleasedVersion, type Version } from './version.ts';
 
@@ -29,7 +28,8 @@ export function targetIncludes(target: Target, version: Version): boolean {
 
 function describeTargets(text: string): string {
   if (text.includes('+')) return 'Build metadata ("+") has no order in semver; leave it out.';
-  const coerced = /^v?\d+(\.\d+)?$/.test(text) ? semver.coerce(text) : null;
-  if (coerced) return `A version has three numbers: did you mean "${coerced.version}"?`;
+  const [, major, minor = '.0'] = /^v?(\d+)(\.\d+)?$/.exec(text) ?? [];
+  const meant = major && parseReleasedVersion(`${major}${minor}.0`);
+  if (meant) return `A version has three numbers: did you mean "${meant}"?`;
   return 'A target is "latest", "next" or a version such as 1.4.0.';
 }

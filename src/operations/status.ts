@@ -4,7 +4,7 @@ import type { Entry } from '../core/state.ts';
 import { lockKey, readLockHolder } from '../postgres/lock.ts';
 import { isPending, listEntries } from './list.ts';
 import type { DatabaseOptions } from './options.ts';
-import { reportVersion, type StatusReport, stateSchema } from './reports.ts';
+import { reportVersion, type StatusReport } from './reports.ts';
 import { withSnapshot } from './snapshot.ts';
 
 /** The database at a glance: version, what is pending, the last deploy, who holds the lock. Writes nothing. */
@@ -29,13 +29,12 @@ export async function status(options: DatabaseOptions): Promise<StatusReport> {
 
 function countStates(entries: readonly Entry[]): StatusReport['counts'] {
   const count = (state: Entry['state']) => entries.filter((entry) => entry.state === state).length;
-  const [applied, pending, late, missing, edited] = stateSchema.options.map(count);
   return {
-    applied: applied ?? 0,
-    pending: pending ?? 0,
-    late: late ?? 0,
-    missing: missing ?? 0,
-    edited: edited ?? 0,
+    applied: count('applied'),
+    pending: count('pending'),
+    late: count('late'),
+    missing: count('missing'),
+    edited: count('edited'),
   };
 }
 

@@ -1,19 +1,17 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { createPalette, type Palette } from '../../src/cli/palette.ts';
+import { renderDeploy } from '../../src/cli/render-deploy.ts';
 import {
   renderBaseline,
-  renderBlocker,
   renderCheck,
   renderCreate,
-  renderDatabase,
-  renderDeploy,
-  renderHolder,
   renderList,
   renderRelease,
   renderRollback,
   renderStatus,
 } from '../../src/cli/render-reports.ts';
+import { renderBlocker, renderDatabase, renderHolder } from '../../src/cli/report-words.ts';
 import type {
   BaselineReport,
   CheckReport,
@@ -339,8 +337,8 @@ const released: ReleaseReport = {
 };
 
 describe('the text of a report', () => {
-  it.each(deploys)('of a deploy tells %s', (_, report, text) => {
-    expect(renderDeploy(report, createPalette('off'))).toBe(text);
+  it.each(deploys)('of a deploy tells %s', async (_, report, text) => {
+    expect(await renderDeploy(report, createPalette('off'))).toBe(text);
   });
 
   it.each(rollbacks)('of a rollback tells %s', (_, report, text) => {
@@ -486,7 +484,7 @@ describe('who keeps an alteration waiting', () => {
 });
 
 describe('every report', () => {
-  const all: readonly (readonly [string, (palette: Palette) => string])[] = [
+  const all: readonly (readonly [string, (palette: Palette) => string | Promise<string>])[] = [
     ...deploys.map(
       ([what, report]) => [`deploy: ${what}`, (palette: Palette) => renderDeploy(report, palette)] as const,
     ),
@@ -507,16 +505,19 @@ describe('every report', () => {
     ['list', (palette: Palette) => renderList(list, palette, 80)],
   ];
 
-  it.each(all)('says the same in colour, %s', (_, render) => {
-    const coloured = render(createPalette('on'));
+  it.each(all)('says the same in colour, %s', async (_, render) => {
+    const coloured = await render(createPalette('on'));
 
-    expect(stripVTControlCharacters(coloured)).toBe(render(createPalette('off')));
+    expect(stripVTControlCharacters(coloured)).toBe(await render(createPalette('off')));
   });
 
-  it('has colour where something stands out', () => {
-    const coloured = all.filter(([, render]) => render(createPalette('on')) !== render(createPalette('off')));
+  it('has colour where something stands out', async () => {
+    const rendered = all.map(async ([what, render]) => {
+      const coloured = await render(createPalette('on'));
+      return coloured === (await render(createPalette('off'))) ? [] : [what];
+    });
 
-    expect(coloured.map(([what]) => what)).toEqual(
+    expect((await Promise.all(rendered)).flat()).toEqual(
       expect.arrayContaining([
         'deploy: what it applied',
         'status of a new database',
@@ -526,12 +527,10 @@ describe('every report', () => {
     );
   });
 
-  it.each(all)('has no blanks at the ends of its lines, %s', (_, render) => {
-    expect(
-      render(createPalette('off'))
-        .split('\n')
-        .filter((line) => line !== line.trimEnd()),
-    ).toEqual([]);
+  it.each(all)('has no blanks at the ends of its lines, %s', async (_, render) => {
+    const lines = (await render(createPalette('off'))).split('\n');
+
+    expect(lines.filter((line) => line !== line.trimEnd())).toEqual([]);
   });
 });
 

@@ -16,7 +16,7 @@ import {
   UnusableAlterationError,
   UsageError,
 } from '../../src/core/errors.ts';
-import { errorReportSchema } from '../../src/operations/reports.ts';
+import { errorReportSchema } from '../../src/operations/report-schemas.ts';
 
 const script = '1.0.0-1684473802-seed-default-roles.ts';
 const sqlFile = '1.1.0-1694510510-give-roles.up.sql';

@@ -4,9 +4,9 @@ import {
   parseSettings,
   type SettingName,
   settingDefinitions,
-  suggest,
   variablesOf,
 } from '../../src/cli/settings.ts';
+import { suggest } from '../../src/cli/suggest.ts';
 import { ConfigurationError } from '../../src/core/errors.ts';
 import { refusalOf } from './refusal-of.ts';
 

@@ -36,8 +36,8 @@ describe('a target', () => {
 });
 
 describe('a target on the command line', () => {
-  it.each(['latest', 'next', '1.4.0', 'v1.4.0'])('may be %s', (text) => {
-    expect(() => checkTargetArgument(text)).not.toThrow();
+  it.each(['latest', 'next', '1.4.0', 'v1.4.0'])('may be %s', async (text) => {
+    await expect(checkTargetArgument(text)).resolves.toBeUndefined();
   });
 
   it.each([

@@ -1,4 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import semver from 'semver';
+import { describe, expect, it, test } from 'vitest';
 import { alterationId, compareAlterations, parseAlterationId } from '../../src/core/alteration.ts';
 import { compareVersions, parseReleasedVersion, renderVersionInFileName } from '../../src/core/version.ts';
 
@@ -60,6 +62,50 @@ describe('a version', () => {
 
   it.each(['1.0.0', '1.0.0-beta.1', 'next'])('%s is equal to itself', (version) => {
     expect(compareVersions(version, version)).toBe(0);
+  });
+});
+
+describe('versions, plain or not, are what semver says', () => {
+  const number = fc.oneof(
+    fc.nat({ max: 20 }).map(String),
+    fc.constantFrom('00', '01', '999999999999999', '9007199254740991', '9007199254740992', '', 'x'),
+  );
+  const three = fc.tuple(number, number, number).map((numbers) => numbers.join('.'));
+  const identifier = fc.constantFrom('0', '1', '10', '01', 'a', 'beta', 'b-1', '-', '', '9007199254740993');
+  const prerelease = fc
+    .array(identifier, { minLength: 1, maxLength: 3 })
+    .map((parts) => `-${parts.join('.')}`);
+  const before = fc.constantFrom('', '', '', 'v', ' ', 'V', '=', '0');
+  const after = fc.oneof(
+    { weight: 4, arbitrary: fc.constant('') },
+    prerelease,
+    fc.constantFrom('+b', '\n', '.0'),
+  );
+  const text = fc.oneof(
+    { weight: 9, arbitrary: fc.tuple(before, three, after).map((parts) => parts.join('')) },
+    fc.string(),
+  );
+  const canonical = text.map((one) => parseReleasedVersion(one)).filter((one) => one !== undefined);
+
+  test('when they are read', () => {
+    fc.assert(
+      fc.property(text, (given) => {
+        const parsed = semver.parse(given);
+        const expected = parsed && parsed.build.length === 0 ? parsed.version : undefined;
+
+        expect(parseReleasedVersion(given)).toBe(expected);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('when they are ordered', () => {
+    fc.assert(
+      fc.property(canonical, canonical, (left, right) => {
+        expect(compareVersions(left, right)).toBe(semver.compare(left, right));
+      }),
+      { numRuns: 1_000 },
+    );
   });
 });
 

@@ -1,7 +1,7 @@
 import { renderVersionInFileName } from '../../core/version.ts';
 import type { CheckReport, ErrorReport, FolderProblem } from '../../operations/reports.ts';
 import type { Ending, Report } from '../ending.ts';
-import { countOf, isOrAre } from '../render-reports.ts';
+import { countOf, isOrAre } from '../report-words.ts';
 
 /** What a pipeline should point at. */
 export interface Finding {

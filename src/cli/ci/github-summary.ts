@@ -1,6 +1,6 @@
 import { renderDuration } from '../../core/duration.ts';
 import type { Ending, Report } from '../ending.ts';
-import { countOf, isOrAre } from '../render-reports.ts';
+import { countOf, isOrAre } from '../report-words.ts';
 import { summarise } from '../summarise.ts';
 import { cutText } from '../termination-log.ts';
 
