@@ -150,7 +150,7 @@ export const settingDefinitions = {
     flag: '--atomic',
     description: 'apply all that is pending in one transaction: all of it or nothing',
     inConfigFile: true,
-    schema: switchSchema,
+    parse: parseSwitch,
   },
   allowLower: {
     flag: '--allow-lower',
