@@ -17,7 +17,7 @@ export async function conclude(
     document: hidePasswordsIn(given.document),
     text: hidePasswords(stripVTControlCharacters(given.text)),
   };
-  await writeTerminationLog(host.terminationLog, hidePasswords(renderEnding(ending)));
+  writeTerminationLog(host.terminationLog, hidePasswords(renderEnding(ending)));
   if (output === 'github') {
     const { concludeGithub } = await import('./ci/conclude-github.ts');
     await concludeGithub(ending, host, dir);

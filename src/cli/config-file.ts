@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { ConfigurationError } from '../core/errors.ts';
 import type { RowOptions } from '../postgres/connect.ts';
@@ -40,7 +39,7 @@ function findFirst(cwd: string): string | undefined {
 async function loadContent(path: string, file: string): Promise<unknown> {
   if (!existsSync(path)) throw new ConfigurationError(`The config file "${file}" does not exist.`);
   try {
-    if (extname(path) === '.json') return JSON.parse(await readFile(path, 'utf8'));
+    if (extname(path) === '.json') return JSON.parse(readFileSync(path, 'utf8'));
     const { importModule } = await import('../folder/import-module.ts');
     return (await importModule(path)).default;
   } catch (error) {

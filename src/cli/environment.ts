@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { ConfigurationError, UsageError } from '../core/errors.ts';
@@ -10,11 +10,11 @@ import { type GivenValue, type SettingName, settingDefinitions, variablesOf } fr
  * Reads the values of the `.env` file (or the one named), and adds them to the environment where it has none of that
  * name. Values may span lines. Throws a ConfigurationError for a named file that cannot be read.
  */
-export async function loadEnvFile({ env, cwd }: Host, named: string | undefined): Promise<Host['env']> {
+export function loadEnvFile({ env, cwd }: Host, named: string | undefined): Host['env'] {
   const path = resolve(cwd, named ?? '.env');
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     if (absent && named === undefined) return {};

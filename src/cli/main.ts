@@ -97,7 +97,7 @@ async function readSettings(
   };
   const env = { ...host.env };
   const real = readEnvironment(env);
-  const values = await loadEnvFile(host, named('envFile', real));
+  const values = loadEnvFile(host, named('envFile', real));
   const fromFile = readEnvironment(values);
   const file = await readConfigFile(host.cwd, named('config', new Map([...fromFile, ...real])));
   const layers = [file.given, fromFile, real, command.given];

@@ -1,4 +1,5 @@
 import { renderDuration } from '../core/duration.ts';
+import { now } from '../now.ts';
 import { logEvent, type RunEvent } from '../operations/events.ts';
 import type { OutputStream } from './host.ts';
 import { type Level, levels, logLineOf } from './log-line.ts';
@@ -88,12 +89,12 @@ async function createLiveLine(stream: OutputStream, palette: Palette) {
   // The stream is the process's own where it is a terminal: log-update asks it for its size.
   const update = createLogUpdate(stream as unknown as NodeJS.WritableStream, { showCursor: true });
   let text = '';
-  let since = performance.now();
+  let since = now();
   let frame = 0;
   const draw = () => {
     if (text === '') return;
     frame = (frame + 1) % frames.length;
-    const elapsed = renderDuration(performance.now() - since);
+    const elapsed = renderDuration(now() - since);
     const room = Math.max(10, widthOf(stream) - elapsed.length - 5);
     const shown = text.length > room ? `${text.slice(0, room - 1)}…` : text;
     update(`${palette.notice(frames.charAt(frame))} ${shown}  ${palette.quiet(elapsed)}`);
@@ -105,7 +106,7 @@ async function createLiveLine(stream: OutputStream, palette: Palette) {
   };
   return {
     show: (activity: string, fresh: boolean) => {
-      if (fresh || text === '') since = performance.now();
+      if (fresh || text === '') since = now();
       text = activity;
       timer ??= setInterval(draw, 100).unref(); // a script that waits for nothing must be noticed, spinner or not
       draw();

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 
 /** Kubernetes reads no more of it. */
 const mostBytes = 4096;
@@ -8,16 +7,16 @@ const mostBytes = 4096;
  * Writes how it ended to the file that Kubernetes shows of a container that has ended. Where there is no such file, or
  * none that can be written, there is nobody to tell: it is never created, and nothing fails for it.
  */
-export async function writeTerminationLog(path: string, message: string): Promise<void> {
+export function writeTerminationLog(path: string, message: string): void {
   try {
     // O_NONBLOCK: a pipe that nobody reads would keep the process waiting.
-    const file = await open(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    const file = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
     try {
-      if (!(await file.stat()).isFile()) return;
-      await file.truncate();
-      await file.writeFile(cutText(message, mostBytes));
+      if (!fstatSync(file).isFile()) return;
+      ftruncateSync(file);
+      writeSync(file, cutText(message, mostBytes));
     } finally {
-      await file.close();
+      closeSync(file);
     }
   } catch {
     // its exit code and its log tell it too

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,19 +16,13 @@ export interface Checksum {
 }
 
 /** Checksum of a SQL text; its scheme has a version, so that another can follow. */
-export function checksumSql(text: string | Buffer): string {
-  const isNormal = typeof text !== 'string' && isNormalised(text);
-  return `sql-1:${digest(isNormal ? text : normaliseText(text.toString()))}`;
+export function checksumSql(text: string): string {
+  return `sql-1:${digest(normaliseText(text))}`;
 }
 
 /** SHA-256 in hex. */
-export function digest(text: string | Buffer): string {
+export function digest(text: string): string {
   return hash('sha256', text, 'hex');
-}
-
-/** Whether its text would be the same bytes again. */
-function isNormalised(bytes: Buffer): boolean {
-  return bytes[0] !== 0xef && !bytes.includes('\r') && isUtf8(bytes);
 }
 
 /** Checksums of a folder's alterations. A file that several modules import is read and parsed once. */

@@ -1,9 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Alteration } from '../core/alteration.ts';
 import { type Checksums, checksumSql } from './checksum.ts';
 import { visitInSlices } from './in-slices.ts';
 import { sourceDigestFor } from './module-sources.ts';
-import { createReader } from './read-into.ts';
 
 /** What is cheaply known of files: the checksum of a SQL file, the digest of what a module is made of. */
 export interface Fingerprints {
@@ -25,11 +25,10 @@ export function readFingerprints(
   ahead: readonly Alteration[] = [],
 ): Fingerprints {
   const known = new Map<string, string | undefined>();
-  const readBytes = createReader();
   const visit = ({ file, format }: Alteration): void => {
     if (known.has(file)) return;
     const path = join(folder, file);
-    known.set(file, format === 'module' ? sources.digest(path) : checksumOrNone(() => readBytes(path)));
+    known.set(file, format === 'module' ? sources.digest(path) : checksumOrNone(path));
   };
   let isAhead = true;
   const readingAhead = visitInSlices(ahead, visit, () => !isAhead);
@@ -49,9 +48,9 @@ export function readFingerprints(
 }
 
 /** What cannot be read is told by who needs it. */
-function checksumOrNone(read: () => Buffer): string | undefined {
+function checksumOrNone(path: string): string | undefined {
   try {
-    return checksumSql(read());
+    return checksumSql(readFileSync(path, 'utf8'));
   } catch {
     return undefined;
   }

@@ -1,15 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
+import { now } from '../now.ts';
 
 /** So long signals, timeouts and sockets wait. */
 const sliceMs = 4;
 
 /** Gives the event loop a turn when some milliseconds have passed since the last one. */
 export function createPause(): () => Promise<void> | undefined {
-  let end = performance.now() + sliceMs;
+  let end = now() + sliceMs;
   return () => {
-    if (performance.now() < end) return undefined;
+    if (now() < end) return undefined;
     return setImmediate().then(() => {
-      end = performance.now() + sliceMs;
+      end = now() + sliceMs;
     });
   };
 }

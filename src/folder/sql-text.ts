@@ -22,7 +22,8 @@ const dollarTag = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
 
 /** Without byte order mark, lines ended by a line feed: what is parsed, sent and counted in. */
 export function normaliseText(text: string): string {
-  return text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
+  const marked = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  return marked.includes('\r') ? marked.replaceAll('\r\n', '\n') : marked;
 }
 
 export function* listTokens(text: string, from = 0, until = text.length): Generator<SqlToken> {

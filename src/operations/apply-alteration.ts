@@ -1,6 +1,7 @@
 import { EditedError } from '../core/errors.ts';
 import type { HistoryRow } from '../core/history.ts';
 import type { LoadedAlteration, LoadedModule, LoadedSql } from '../folder/load-alterations.ts';
+import { now } from '../now.ts';
 import {
   type AlterationRecord,
   applied,
@@ -15,7 +16,7 @@ import { runStatements } from './run-statements.ts';
 /** Runs an alteration up, and records it: in one transaction, as far as the alteration lets it. */
 export async function applyAlteration(step: ExecutableStep, context: RunContext): Promise<void> {
   const { loaded } = step;
-  const record = recordOf(loaded, performance.now());
+  const record = recordOf(loaded, now());
   const change = applied(context.historyTable, record, context.origin);
   if (loaded.kind === 'module') return applyModule(step, loaded, context, change);
   if (loaded.up.mode === 'no-transaction') return applyStatements(step, loaded, record, context, change);

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { DatabaseUnreachableError, SessionLostError } from '../core/errors.ts';
 import { currentVersion, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget, type Target } from '../core/target.ts';
+import { now } from '../now.ts';
 import type { DatabaseOptions } from './options.ts';
 import { type CheckReport, reportVersion } from './reports.ts';
 import { describeAlteration, describeRow, type Snapshot, withSnapshot } from './snapshot.ts';
@@ -22,11 +23,11 @@ const pauseMs = 1_000;
 /** Whether the database is up to date with the target. Takes no lock, writes nothing. */
 export async function check(options: CheckOptions): Promise<CheckReport> {
   const target = parseTarget(options.target ?? 'latest');
-  const start = performance.now();
+  const start = now();
   const waitMs = options.waitMs ?? 0;
   for (;;) {
     const attempt = await attemptCheck(options, target);
-    const waitedMs = performance.now() - start;
+    const waitedMs = now() - start;
     const settled = 'report' in attempt && attempt.report.result !== 'pending';
     if (settled || waitedMs >= waitMs) {
       if ('report' in attempt) return attempt.report;

@@ -2,6 +2,7 @@ import type { Renaming } from '../core/history.ts';
 import { currentVersion, type DeployPlan, planDeploy } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
 import type { Checksum } from '../folder/checksum.ts';
+import { now } from '../now.ts';
 import type { FinishedStep } from './execute-plan.ts';
 import { withGrace } from './grace.ts';
 import { refuseEdited, refuseLate, refuseReverting } from './integrity.ts';
@@ -31,7 +32,7 @@ export async function deploy(given: DeployOptions): Promise<DeployReport> {
 }
 
 async function runDeploy(options: DeployOptions): Promise<DeployReport> {
-  const start = performance.now();
+  const start = now();
   const target = parseTarget(options.target ?? 'latest');
   const report = reporterOf(options);
   const outcome = await withSnapshot(`deploy ${renderTarget(target)}`, options, 'run', async (snapshot) => {
@@ -48,7 +49,7 @@ async function runDeploy(options: DeployOptions): Promise<DeployReport> {
   });
   return {
     ...describeOutcome(outcome, options.dryRun ?? false),
-    durationMs: Math.round(performance.now() - start),
+    durationMs: Math.round(now() - start),
   };
 }
 

@@ -6,6 +6,7 @@ import {
   SessionLostError,
   StoppedError,
 } from '../core/errors.ts';
+import { now } from '../now.ts';
 import type { LockedSession } from '../postgres/locked-session.ts';
 import { applyAlteration } from './apply-alteration.ts';
 import { TakenOver } from './confirm-step.ts';
@@ -152,7 +153,7 @@ async function executeStep(
   const { locked, lockDeadlineMs: deadlineMs, report } = context;
   const told = { direction, alteration: alteration.file, ...at };
   report({ type: 'started', ...told, late: step.late });
-  const start = performance.now();
+  const start = now();
   const lockTimeoutMs = lockTimeoutOf(step.loaded, direction) ?? context.lockTimeoutMs;
   const { lastBlockers } = watch;
   const own = { ...context, patience: { lockTimeoutMs, deadlineMs, lastBlockers } };
@@ -165,7 +166,7 @@ async function executeStep(
     report({ type: 'taken-over', alteration: alteration.file });
     return undefined;
   }
-  const durationMs = Math.round(performance.now() - start);
+  const durationMs = Math.round(now() - start);
   report({ type: 'finished', ...told, durationMs });
   return { alteration, late: step.late, durationMs };
 }

@@ -32,7 +32,7 @@ export function isPending(state: Entry['state']): boolean {
 }
 
 function describeEntry({ id, version, name, state, alteration, row }: Entry): Listed {
-  const applied = row && row.state !== 'started' ? row : undefined;
+  const applied = row && row.state !== 'started' ? row.origin : undefined;
   return {
     id,
     version,

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { renderDuration } from '../core/duration.ts';
 import { type Blocker, HistoryBlockedError } from '../core/errors.ts';
+import { now } from '../now.ts';
 import { findDatabaseFailure, findMessage } from '../postgres/database-failure.ts';
 import type { HistoryTable } from '../postgres/history-table.ts';
 import type { Session } from '../postgres/session.ts';
@@ -18,7 +19,7 @@ export function retryOnHistory<T>(
   backendPid: () => number | undefined,
   attempt: () => Promise<T>,
 ): Promise<T> {
-  const start = performance.now();
+  const start = now();
   const { lockTimeoutMs = defaultLockTimeoutMs, lockDeadlineMs = defaultLockDeadlineMs, stop } = options;
   const report = reporterOf(options);
   const alteration = `${schema}.${table}`;
@@ -29,7 +30,7 @@ export function retryOnHistory<T>(
       } catch (error) {
         if (!isLockState(findDatabaseFailure(error)?.sqlState)) throw error;
         const pauseMs = Math.round(pauseAfter(attempts));
-        const spentMs = performance.now() - start;
+        const spentMs = now() - start;
         if (spentMs + pauseMs >= lockDeadlineMs) throw blocked(alteration, spentMs, lastBlockers(), error);
         report({ type: 'retrying', alteration, attempts, reason: findMessage(error), pauseMs });
         await pause(pauseMs, undefined, stop ? { signal: stop } : {}).catch(() => {

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { renderDuration } from '../core/duration.ts';
 import { AlterationFailedError, AlterationHalfDoneError, type Blocker } from '../core/errors.ts';
+import { now } from '../now.ts';
 import { findDatabaseFailure } from '../postgres/database-failure.ts';
 import { resetSession } from './reset-session.ts';
 import type { RunContext } from './run-context.ts';
@@ -29,14 +30,14 @@ export async function retryOnLocks<T>(
   beforeNext: () => Promise<void> = () => resetSession(context, alteration),
 ): Promise<T> {
   if (context.isShared) return attempt();
-  const start = performance.now();
+  const start = now();
   for (let attempts = 1; ; attempts++) {
     try {
       return await attempt();
     } catch (error) {
       if (!isLockFailure(error) || context.abandon?.aborted) throw error;
       const pauseMs = Math.round(pauseAfter(attempts));
-      const spentMs = performance.now() - start;
+      const spentMs = now() - start;
       if (spentMs + pauseMs >= context.patience.deadlineMs) throw givenUp(error, attempts, spentMs, context);
       await beforeNext();
       context.report({ type: 'retrying', alteration, attempts, reason: reasonOf(error), pauseMs });

@@ -2,6 +2,7 @@ import { type Problem, RollbackRefusedError } from '../core/errors.ts';
 import { currentVersion, planRollback, type RollbackPlan } from '../core/plan.ts';
 import { parseTarget, renderTarget } from '../core/target.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
+import { now } from '../now.ts';
 import { upgradeHistoryTable } from '../postgres/history-table.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan, type FinishedStep } from './execute-plan.ts';
@@ -49,9 +50,9 @@ async function runRollback(options: RollbackOptions): Promise<RollbackReport> {
     const prepared = await prepare(snapshot);
     const planned = prepared.plan.steps.map(({ alteration }) => describeAlteration(alteration));
     const wanted = !options.dryRun && planned.length > 0 && ((await options.confirm?.(planned)) ?? true);
-    const start = performance.now(); // what the answer took is not the rollback's
+    const start = now(); // what the answer took is not the rollback's
     const finished = wanted ? await rollBackUnderLock(snapshot, prepared.plan, prepare, options, report) : [];
-    return describeOutcome(snapshot, options, prepared.plan, finished, performance.now() - start);
+    return describeOutcome(snapshot, options, prepared.plan, finished, now() - start);
   });
 }
 

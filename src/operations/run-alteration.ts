@@ -4,9 +4,7 @@ import type { HistoryRow } from '../core/history.ts';
 import type { SqlScript, SqlStatement } from '../folder/split-sql.ts';
 import type { Transaction } from '../postgres/connection.ts';
 import type { RowChange } from '../postgres/history-table.ts';
-import { lockKey } from '../postgres/lock.ts';
 import { rawQuery } from '../postgres/query.ts';
-import { resetRole } from '../postgres/reset-session.ts';
 import { confirmStep, TakenOver } from './confirm-step.ts';
 import { describeFailure, type FailureSetting } from './describe-failure.ts';
 import { resetSession } from './reset-session.ts';
@@ -142,7 +140,6 @@ async function recorded(
   work: (transaction: Transaction, onQuery: (text: string) => void) => Promise<void>,
 ): Promise<void> {
   const { session, locked, folder, historyTable, patience, abandon, isShared } = context;
-  const beginning = { lockKey: lockKey(historyTable), settings: session.begun };
   // Behind a pooler the role would be somebody else's next; a function may have changed it.
   let mayHaveChangedRole = session.database.pooler === 'transaction';
   const onQuery = (text: string) => {
@@ -161,7 +158,7 @@ async function recorded(
         reached.stage = 'record';
       };
       // The history is ours to write, whatever role the alteration has taken.
-      const left = mayHaveChangedRole ? await resetRole(transaction, beginning, onStart) : [];
+      const left = mayHaveChangedRole ? await locked.resetRole(transaction, onStart) : [];
       transaction.defer({ ...change.query(transaction.startedAt()), onStart });
       reached.isCommitSent = !isShared;
       return left;

@@ -47,9 +47,10 @@ function countPending(entries: readonly Entry[]): StatusReport['pending'] {
 }
 
 function describeLastDeploy(history: History): StatusReport['lastDeploy'] {
-  const [last] = history.toSorted((left, right) => right.appliedAt.localeCompare(left.appliedAt));
+  const origins = history.flatMap(({ origin, state }) => (origin ? [{ ...origin, state }] : []));
+  const [last] = origins.toSorted((left, right) => right.appliedAt.localeCompare(left.appliedAt));
   if (!last) return null;
   const { appliedAt, deployId, role, host, runner } = last;
-  const applied = history.filter((row) => row.deployId === deployId && row.state === 'applied').length;
+  const applied = origins.filter((one) => one.deployId === deployId && one.state === 'applied').length;
   return { at: appliedAt, deployId, applied, role, host, runner };
 }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Blocker } from '../core/errors.ts';
+import { now } from '../now.ts';
 import { readBlockers } from '../postgres/blockers.ts';
 import type { Session, SideConnection } from '../postgres/session.ts';
 import { waitAtMost } from '../postgres/wait-at-most.ts';
@@ -80,9 +81,9 @@ async function watchUntil(
       if (over.aborted) return;
       const pids = blockers.map(({ pid }) => pid).join();
       if (blockers.length > 0) keep(blockers);
-      if (blockers.length > 0 && (pids !== told || performance.now() - toldAt >= reportEveryMs)) {
+      if (blockers.length > 0 && (pids !== told || now() - toldAt >= reportEveryMs)) {
         told = pids;
-        toldAt = performance.now();
+        toldAt = now();
         report({ type: 'blocked', alteration, blockers });
       }
       await pause(everyMs, undefined, { signal: over, ref: false });

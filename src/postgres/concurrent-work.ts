@@ -4,6 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ConcurrentWork, QualifiedName, ReindexWork } from '../core/concurrent-work.ts';
 import type { Blocker } from '../core/errors.ts';
+import { now } from '../now.ts';
 import { type Queryable, readDocument, trusted } from './query.ts';
 import { type Fragment, type Query, sql } from './sql.ts';
 
@@ -108,12 +109,12 @@ async function waitForOthers(
   work: IndexWork,
   { onWait, signal }: PrepareOptions,
 ): Promise<void> {
-  const start = performance.now();
+  const start = now();
   let reportAtMs = 0;
   for (;;) {
     const blockers = await readOthers(connection, work);
     if (blockers.length === 0) return;
-    const waitedMs = performance.now() - start;
+    const waitedMs = now() - start;
     if (waitedMs >= reportAtMs) {
       onWait?.({ blockers, waitedMs });
       reportAtMs = waitedMs + reportEveryMs;

@@ -1,4 +1,5 @@
 import type { DatabasePoolConnection, DatabaseTransactionConnection } from 'slonik';
+import { now } from '../now.ts';
 import { type BatchedQuery, BatchFailure } from './batch.ts';
 import type { Link } from './link.ts';
 import { type QueryAnswer, type Queryable, rawQuery } from './query.ts';
@@ -21,7 +22,7 @@ export interface Connection extends Queryable {
 export interface Transaction extends Queryable {
   /** Has a query sent along with the next one, or with the commit. Where it fails, that fails. */
   readonly defer: (query: BatchedQuery) => void;
-  /** When it began, by `performance.now()`; now, where it has not been sent yet. */
+  /** When it began, by `now()`; now, where it has not been sent yet. */
   readonly startedAt: () => number;
   /** Calls `work` with the same transaction for scripts. */
   readonly scripts: <T>(work: (transaction: DatabaseTransactionConnection) => Promise<T>) => Promise<T>;
@@ -70,7 +71,7 @@ async function runTransaction<T>(
   const waiting: BatchedQuery[] = [rawQuery('start transaction')];
   let startedAt: number | undefined;
   const send = (queries: readonly BatchedQuery[]) => {
-    startedAt ??= performance.now();
+    startedAt ??= now();
     return sendAll(link, [...waiting.splice(0), ...queries]);
   };
   const transaction: Transaction = {
@@ -78,7 +79,7 @@ async function runTransaction<T>(
     defer: (query) => {
       waiting.push(query);
     },
-    startedAt: () => startedAt ?? performance.now(),
+    startedAt: () => startedAt ?? now(),
     scripts: async (inner) => {
       if (waiting.length > 0) await send([]).catch(unwrap);
       return scripts.adopt(inner);

@@ -1,7 +1,8 @@
 import { alterationId, parseAlterationId } from '../core/alteration.ts';
 import { HistoryError, type Problem } from '../core/errors.ts';
-import type { History, HistoryRow, Renaming } from '../core/history.ts';
+import type { History, HistoryRow, Renaming, RowOrigin } from '../core/history.ts';
 import { next, parseReleasedVersion } from '../core/version.ts';
+import { now } from '../now.ts';
 import { findDatabaseFailure } from './database-failure.ts';
 import { type Queryable, rawQuery, readDocument } from './query.ts';
 import { type Fragment, type Query, sql } from './sql.ts';
@@ -27,7 +28,7 @@ export interface AlterationRecord {
   readonly checksum: string;
   /** Of a module whose text tells for sure what it imports. */
   readonly sourceDigest?: string;
-  /** When it began, by `performance.now()`. */
+  /** When it began, by `now()`. */
   readonly startedAt: number;
 }
 
@@ -94,15 +95,19 @@ export function requireKnownTable(table: HistoryTable, state: TableState): void 
   }
 }
 
-/** Reads all rows. Throws a HistoryError that names every row that makes no sense. */
+/**
+ * Reads all rows. Throws a HistoryError that names every row that makes no sense.
+ * @param withOrigins Whether also who wrote each one, and when: a plan does without.
+ */
 export async function readHistory(
   connection: Queryable,
   table: HistoryTable,
   state: TableState,
+  withOrigins = false,
 ): Promise<History> {
   requireKnownTable(table, state);
   if (state.kind === 'absent') return [];
-  const columns = columnsOf(state);
+  const columns = columnsOf(state, withOrigins);
   // As arrays: the server takes several times as long to write objects, and half of their text would be names of columns.
   const query = sql.unsafe`
     select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(${listColumns(columns)})), '[]')::text as document
@@ -142,7 +147,7 @@ export async function createHistoryTableOfVersion(
 
 /** A change of one row, which fails where there is no such row to change. */
 export interface RowChange {
-  /** @param startedAt When the transaction began in which it runs, by `performance.now()`. */
+  /** @param startedAt When the transaction began in which it runs, by `now()`. */
   readonly query: (startedAt: number) => Query;
   /** What its failure means; undefined when it means nothing more than it says. */
   readonly refusal: (error: unknown) => HistoryError | undefined;
@@ -150,7 +155,7 @@ export interface RowChange {
 
 /** Makes a change outside of a transaction. */
 export async function changeRow(connection: Queryable, change: RowChange): Promise<void> {
-  await connection.query(change.query(performance.now())).catch((error: unknown) => {
+  await connection.query(change.query(now())).catch((error: unknown) => {
     throw change.refusal(error) ?? error;
   });
 }
@@ -216,7 +221,7 @@ export async function recordStarted(
       ("timestamp", version, name, checksum, source_digest, duration_ms, host, runner, deploy_id, state,
        statement_digests, statement_under_way)
     values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${record.sourceDigest ?? null},
-      ${Math.round(performance.now() - record.startedAt)}, ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started',
+      ${Math.round(now() - record.startedAt)}, ${origin.host}, ${origin.runner}, ${origin.deployId}, 'started',
       ${digests}, ${underWay ?? null})
     on conflict ("timestamp") do update set
       checksum = excluded.checksum, source_digest = excluded.source_digest, statement_digests = excluded.statement_digests,
@@ -331,28 +336,12 @@ function appliedMeanwhile(id: string): HistoryError {
   });
 }
 
-/** The columns as the table has them; those of a later table version are absent in an older one. */
-interface Row {
-  readonly timestamp: string;
-  readonly version: string;
-  readonly name: string;
-  readonly checksum: string;
-  readonly applied_at: string;
-  readonly duration_ms: number;
-  readonly role: string;
-  readonly host: string;
-  readonly runner: string;
-  readonly deploy_id: string;
-  readonly state?: HistoryRow['state'];
-  readonly statement_digests?: readonly string[] | null;
-  readonly statement_under_way?: string | null;
-  readonly source_digest?: string | null;
-}
-
 /** A column with what holds for its values, and the table version that brought it. */
 interface Column extends Rule {
-  readonly name: keyof Row;
+  readonly name: string;
   readonly since: number;
+  /** Whether it tells who wrote the row, and when. */
+  readonly isOrigin?: boolean;
 }
 
 interface Rule {
@@ -370,21 +359,21 @@ const allColumns: readonly Column[] = [
   { name: 'version', since: 1, holds: isVersion, otherwise: 'is not a version' },
   { name: 'name', since: 1, ...text },
   { name: 'checksum', since: 1, ...text },
-  { name: 'applied_at', since: 1, holds: isMoment, otherwise: 'is not a moment' },
-  { name: 'duration_ms', since: 1, holds: Number.isFinite, otherwise: 'is not a number' },
-  { name: 'role', since: 1, ...text },
-  { name: 'host', since: 1, ...text },
-  { name: 'runner', since: 1, ...text },
-  { name: 'deploy_id', since: 1, ...text },
+  { name: 'applied_at', since: 1, isOrigin: true, holds: isMoment, otherwise: 'is not a moment' },
+  { name: 'duration_ms', since: 1, isOrigin: true, holds: Number.isFinite, otherwise: 'is not a number' },
+  { name: 'role', since: 1, isOrigin: true, ...text },
+  { name: 'host', since: 1, isOrigin: true, ...text },
+  { name: 'runner', since: 1, isOrigin: true, ...text },
+  { name: 'deploy_id', since: 1, isOrigin: true, ...text },
   { name: 'state', since: 2, holds: isState, otherwise: 'is not a state' },
   { name: 'statement_digests', since: 2, holds: areTextsOrNone, otherwise: 'is not a list of texts' },
   { name: 'statement_under_way', since: 3, ...textOrNone },
   { name: 'source_digest', since: 4, ...textOrNone },
 ];
 
-function columnsOf(state: TableState): readonly Column[] {
+function columnsOf(state: TableState, withOrigins: boolean): readonly Column[] {
   const version = state.kind === 'history' ? state.version : 0;
-  return allColumns.filter(({ since }) => since <= version);
+  return allColumns.filter(({ since, isOrigin }) => since <= version && (withOrigins || !isOrigin));
 }
 
 function listColumns(columns: readonly Column[]) {
@@ -419,13 +408,20 @@ function isCanonicalId(value: unknown): boolean {
 function parseRows(rows: unknown, columns: readonly Column[], table: HistoryTable): History {
   const problems: Problem[] = [];
   const history: HistoryRow[] = [];
+  const seen = new Set<string>();
+  const describe = rowReader(columns);
   for (const row of Array.isArray(rows) ? rows : [rows]) {
     const values: readonly unknown[] = Array.isArray(row) ? row : [];
     const problem = describeRowProblem(values, columns);
-    if (problem === undefined) history.push(describeRow(nameColumns(values, columns)));
-    else problems.push({ message: problem });
+    if (problem !== undefined) {
+      problems.push({ message: problem });
+      continue;
+    }
+    const described = describe(values);
+    history.push(described);
+    seen.add(described.id);
   }
-  if (new Set(history.map(({ id }) => id)).size < history.length) problems.push(...findDoubles(history));
+  if (seen.size < history.length) problems.push(...findDoubles(history));
   if (problems.length > 0) throw senseless(table, problems);
   return history;
 }
@@ -439,42 +435,57 @@ function senseless({ schema, table }: HistoryTable, problems: readonly Problem[]
 }
 
 function describeRowProblem(values: readonly unknown[], columns: readonly Column[]): string | undefined {
-  if (columns.every(({ holds }, index) => holds(values[index]))) return undefined;
-  const wrong = columns.filter(({ holds }, index) => !holds(values[index]));
+  let index = 0;
+  for (const { holds } of columns) {
+    if (!holds(values[index])) break; // of thousands of rows most are as they should be
+    index += 1;
+  }
+  if (index === columns.length) return undefined;
+  const wrong = columns.filter(({ holds }, at) => !holds(values[at]));
   return `Row "${String(values[0])}": ${wrong.map(({ name, otherwise }) => `${name}: ${otherwise}`).join('; ')}.`;
 }
 
-function nameColumns(values: readonly unknown[], columns: readonly Column[]): Row {
-  const row: Record<string, unknown> = {};
-  for (const [index, { name }] of columns.entries()) row[name] = values[index];
-  return row as unknown as Row; // every value has just been looked at
+/** Makes a row of values that have just been looked at. */
+function rowReader(columns: readonly Column[]): (values: readonly unknown[]) => HistoryRow {
+  const names: readonly string[] = columns.map(({ name }) => name);
+  const [state, digests, underWay, source, origin] = [
+    'state',
+    'statement_digests',
+    'statement_under_way',
+    'source_digest',
+    'applied_at',
+  ].map((name) => names.indexOf(name)) as [number, number, number, number, number];
+  return (values) => {
+    const [id, version, name, checksum] = values as readonly string[] as [string, string, string, string];
+    const { seconds, suffix } = parseAlterationId(id) ?? { seconds: 0, suffix: 0 };
+    const row = values as readonly (string | undefined)[];
+    return {
+      id,
+      seconds,
+      suffix,
+      version,
+      name,
+      checksum,
+      state: (row[state] ?? 'applied') as HistoryRow['state'],
+      statementDigests: (values[digests] ?? []) as readonly string[],
+      ...(row[source] ? { sourceDigest: row[source] } : {}),
+      ...(row[underWay] ? { statementUnderWay: row[underWay] } : {}),
+      ...(origin === -1 ? {} : { origin: describeOrigin(values.slice(origin)) }),
+    };
+  };
 }
 
-function describeRow(row: Row): HistoryRow {
-  const { seconds, suffix } = parseAlterationId(row.timestamp) ?? { seconds: 0, suffix: 0 };
-  const described: HistoryRow = {
-    id: row.timestamp,
-    seconds,
-    suffix,
-    version: row.version,
-    name: row.name,
-    checksum: row.checksum,
-    state: row.state ?? 'applied',
-    appliedAt: new Date(row.applied_at).toISOString(),
-    durationMs: row.duration_ms,
-    role: row.role,
-    host: row.host,
-    runner: row.runner,
-    deployId: row.deploy_id,
-    statementDigests: row.statement_digests ?? [],
-  };
-  const { source_digest: sourceDigest, statement_under_way: statementUnderWay } = row;
-  if (!sourceDigest && !statementUnderWay) return described; // of thousands of rows most are so
-  return {
-    ...described,
-    ...(sourceDigest ? { sourceDigest } : {}),
-    ...(statementUnderWay ? { statementUnderWay } : {}),
-  };
+/** Of values in the order of the columns. */
+function describeOrigin(values: readonly unknown[]): RowOrigin {
+  const [appliedAt, durationMs, role, host, runner, deployId] = values as [
+    string,
+    number,
+    string,
+    string,
+    string,
+    string,
+  ];
+  return { appliedAt: new Date(appliedAt).toISOString(), durationMs, role, host, runner, deployId };
 }
 
 function findDoubles(history: History): readonly Problem[] {

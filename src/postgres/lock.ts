@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { LockHeldError, type LockHolder, StoppedError } from '../core/errors.ts';
+import { now } from '../now.ts';
 import type { HistoryTable } from './history-table.ts';
 import { type Queryable, rawQuery, readDocument, trusted } from './query.ts';
 import { sql } from './sql.ts';
@@ -78,13 +79,13 @@ export async function pollLock<T>(
   options: LockOptions,
   attempt: () => Promise<T | undefined>,
 ): Promise<T> {
-  const start = performance.now();
+  const start = now();
   let reportAtMs = 0;
   // Polls: a session blocked in pg_advisory_lock holds a snapshot, which `create index concurrently` would wait for.
   for (;;) {
     const outcome = await attempt();
     if (outcome !== undefined) return outcome;
-    const waitedMs = performance.now() - start;
+    const waitedMs = now() - start;
     if (waitedMs >= options.waitMs) throw await lockHeld(connection, key, waitedMs);
     if (waitedMs >= reportAtMs) {
       options.onWait?.({ holder: await readLockHolder(connection, key), waitedMs });

@@ -5,8 +5,10 @@ import { type QueryAnswer, type Queryable, rawQuery } from './query.ts';
 import {
   type Beginning,
   holdsLock,
+  readBeginning,
   resetAndLockQueries,
   resetAndTell,
+  resetRole,
   resetSession,
   type SessionRemains,
 } from './reset-session.ts';
@@ -24,6 +26,8 @@ export interface LockedSession {
   ) => Promise<T>;
   /** Work outside a transaction, under the lock. */
   readonly outside: <T>(work: (outside: OutsideSession) => Promise<T>, lockTimeoutMs: number) => Promise<T>;
+  /** Brings the role back to the session's beginning, within a transaction; see `resetRole`. */
+  readonly resetRole: (transaction: Transaction, onStart: () => void) => Promise<readonly string[]>;
   /** Ends what an alteration may have left in the session, as far as its own transaction has not. */
   readonly reset: () => Promise<SessionRemains>;
   /**
@@ -72,9 +76,9 @@ export async function withLockedSession<T>(
 ): Promise<T> {
   // Behind a transaction pooler there is no session to hold a lock: every transaction takes it for itself.
   if (session.database.pooler === 'transaction') return work(openPooledSession(session, lockKey, options));
-  const beginning = { lockKey, settings: session.begun };
-  return withLock(session.connection, lockKey, options, () =>
-    work(openDirectSession(session, beginning, options)),
+  const { connection } = session;
+  return withLock(connection, lockKey, options, async () =>
+    work(openDirectSession(session, await readBeginning(connection, lockKey), options)),
   );
 }
 
@@ -84,7 +88,13 @@ function openDirectSession(
   beginning: Beginning,
   { lockTimeoutMs: usualMs, tellLeaks }: LockedOptions,
 ): LockedSession {
-  const shared = { beginning, usualMs, tellLeaks, backendPid: () => backendPid };
+  const shared = {
+    beginning,
+    usualMs,
+    tellLeaks,
+    resetRole: (transaction: Transaction, onStart: () => void) => resetRole(transaction, beginning, onStart),
+    backendPid: () => backendPid,
+  };
   let sent: readonly QueryAnswer[] | undefined; // of a reset that went along with a commit, and nothing since
   const locked: LockedSession = {
     transaction: async (work, { lockTimeoutMs, onCommit }) => {
@@ -112,6 +122,7 @@ function openDirectSession(
         withoutLockTimeout: (statement) => withoutLockTimeout(connection, lockTimeoutMs, statement),
       });
     },
+    resetRole: shared.resetRole,
     reset: async () => {
       const answers = sent;
       sent = undefined;

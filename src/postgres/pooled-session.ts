@@ -16,7 +16,7 @@ import { describeLeaks, type Leaks, leaksSql, releaseAdvisoryLocks } from './lea
 import { holdsLockSql, type LockOptions, pollLock } from './lock.ts';
 import type { LockedSession, OutsideSession } from './locked-session.ts';
 import { parseDocument, type Queryable, rawQuery, readDocument, trusted } from './query.ts';
-import type { SessionRemains } from './reset-session.ts';
+import { resetRole, type SessionRemains } from './reset-session.ts';
 import type { Session, SideConnection } from './session.ts';
 import { keptQuery, localSettings, type Setting, settingsQuery } from './session-facts.ts';
 import { sql } from './sql.ts';
@@ -25,6 +25,7 @@ import { waitAtMost } from './wait-at-most.ts';
 export function openPooledSession(session: Session, key: bigint, options: LockOptions): LockedSession {
   let backendPid: number | undefined;
   let leaks: readonly string[] = [];
+  let settings: readonly Setting[] = [];
   return {
     transaction: async (work, { lockTimeoutMs, onCommit }) => {
       backendPid = undefined;
@@ -37,6 +38,8 @@ export function openPooledSession(session: Session, key: bigint, options: LockOp
             const begun = await beginLocked(transaction, key, lockTimeoutMs);
             if (!begun.locked) return undefined;
             backendPid = begun.backendPid;
+            settings = [...begun.settings, ...begun.kept];
+            settings = [...begun.settings, ...begun.kept];
             const value = await work(transaction);
             leaks = await endLeaks(transaction, key, begun);
             return { value };
@@ -63,6 +66,7 @@ export function openPooledSession(session: Session, key: bigint, options: LockOp
         hint: 'Nothing was changed. Give a direct connection to the server with --direct-url (DIRECT_DB_URL), or deploy without --atomic.',
       });
     },
+    resetRole: (transaction, onStart) => resetRole(transaction, { lockKey: key, settings }, onStart),
     reset: async (): Promise<SessionRemains> => ({ lockHeld: true, leaks }),
     backendPid: () => backendPid,
   };

@@ -9,8 +9,8 @@ import {
   leaksSql,
   releaseAdvisoryLocks,
 } from './leaks.ts';
-import { parseDocument, type QueryAnswer, type Queryable, rawQuery, trusted } from './query.ts';
-import type { Setting } from './session-facts.ts';
+import { parseDocument, type QueryAnswer, type Queryable, rawQuery, readDocument, trusted } from './query.ts';
+import { keptQuery, type Setting } from './session-facts.ts';
 import { type Query, sql } from './sql.ts';
 
 /** What a reset has found. */
@@ -27,6 +27,12 @@ export interface Beginning {
   readonly lockKey: bigint;
   /** With values as PostgreSQL shows them; `role` too. */
   readonly settings: readonly Setting[];
+}
+
+/** What a session is like before its first alteration. */
+export async function readBeginning(connection: Queryable, lockKey: bigint): Promise<Beginning> {
+  const query = sql.unsafe`select (${keptQuery})::text as document`;
+  return { lockKey, settings: await readDocument(connection, query, trusted<readonly Setting[]>()) };
 }
 
 /** Ends what a script may have left in the session, save for advisory locks. */

@@ -33,8 +33,6 @@ export interface SessionFacts {
   readonly mayReadLocks: boolean;
   readonly mayCreateHistory: boolean;
   readonly relation: Relation | null;
-  readonly kept: readonly Setting[];
-  readonly settings: readonly Setting[];
 }
 
 interface Relation {
@@ -67,7 +65,6 @@ export async function readSessionFacts(
           then pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
           else pg_catalog.has_schema_privilege(${schema}, 'create') end,
         'relation', (${relationQuery(historyTable)}),
-        'kept', (${keptQuery}),
         'settings', (${settingsQuery(ownSettings(settings), 'session', conditionOf(holding))})
       )::text as document`,
     trusted<SessionFacts>(),
@@ -90,12 +87,13 @@ function relationQuery({ schema, table }: HistoryTable): Fragment {
     where n.nspname = ${schema} and c.relname = ${table}`;
 }
 
-/** What the session has that is not its login's: an interceptor may have set it on connecting. */
+/** What the session has that is not its login's: what is ours, and what an interceptor or a trigger set on connecting. */
 export const keptQuery = sql.fragment`
   select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', k.name, 'value', k.value)), '[]')
   from (
     select name, pg_catalog.current_setting(name) as value from pg_catalog.pg_settings
-    where source = 'session' and context in ('user', 'superuser') and name not like 'transaction%'
+    where source = 'session' and context in ('user', 'superuser')
+      and name not in ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
     union all
     select 'role', pg_catalog.current_setting('role') where pg_catalog.current_setting('role') <> 'none'
   ) as k`;
@@ -150,7 +148,7 @@ export function settingsQuery(
     select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', s.name, 'value',
       pg_catalog.set_config(s.name, s.value, ${scope === 'transaction'}))), '[]')
     from pg_catalog.jsonb_to_recordset(${JSON.stringify(settings)}::jsonb) as s (name text, value text)
-    where s.name in (select name from pg_catalog.pg_settings) and ${condition}
+    where pg_catalog.current_setting(s.name, true) is not null and ${condition}
       and (s.name <> 'client_connection_check_interval' or pg_catalog.version() !~* 'windows|mingw|visual c|msvc|apple|darwin')`;
 }
 

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type pg from 'pg';
 import { renderDuration } from '../core/duration.ts';
 import {
@@ -8,6 +7,7 @@ import {
   SessionLostError,
   StoppedError,
 } from '../core/errors.ts';
+import { now } from '../now.ts';
 import {
   addressOf,
   type Connector,
@@ -27,7 +27,6 @@ import {
   readTableState,
   type SessionFacts,
   type SessionSettings,
-  type Setting,
 } from './session-facts.ts';
 import { socketOf } from './socket.ts';
 import { pauseUnlessStopped, type Stage, type StopSignals, watchSignals } from './stop-signals.ts';
@@ -80,8 +79,6 @@ export interface Session {
   readonly readOnly: boolean;
   /** Reads the state of the history table again: after a wait it may be another. */
   readonly readTableState: (connection: Queryable) => Promise<TableState>;
-  /** What the session is set to, with values as PostgreSQL shows them; `role` too. */
-  readonly begun: readonly Setting[];
   /** Another connection to the same database, for one query at a time; the caller ends it. */
   readonly openSideConnection: () => Promise<SideConnection>;
   /** Aborted when the connection ends under us; never for a pool with a driver of its own. */
@@ -108,14 +105,14 @@ export async function withSession<T>(
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const start = performance.now();
+  const start = now();
   let reportAtMs = 0;
   for (let attempts = 1; ; attempts++) {
-    const leftMs = options.connectWaitMs - (performance.now() - start);
+    const leftMs = options.connectWaitMs - (now() - start);
     const connectTimeoutMs = Math.ceil(leftMs > 0 ? Math.min(longestConnectMs, leftMs) : longestConnectMs);
     const outcome = await attemptSession(source, options, connectTimeoutMs, work);
     if ('result' in outcome) return outcome.result;
-    const waitedMs = performance.now() - start;
+    const waitedMs = now() - start;
     const restMs = options.connectWaitMs - waitedMs;
     if (restMs <= 0) throw attempts > 1 ? triedFor(waitedMs, outcome.unreachable) : outcome.unreachable;
     if (waitedMs >= reportAtMs) {
@@ -170,8 +167,6 @@ async function openSideConnection(
   const connector = await createConnector(source, side);
   const opened = Promise.withResolvers<Connection>();
   const ended = Promise.withResolvers<void>();
-  // slonik refuses another connection's query where it believes itself in a transaction: this one is made elsewhere.
-  const elsewhere = AsyncLocalStorage.snapshot();
   const over = connector.connect((connection) => {
     opened.resolve(connection);
     return ended.promise;
@@ -187,7 +182,7 @@ async function openSideConnection(
     query: async (query) => {
       socket()?.ref();
       try {
-        return await elsewhere(() => connection.query(query));
+        return await connection.query(query);
       } finally {
         socket()?.unref();
       }
@@ -243,7 +238,6 @@ async function openSession(
     mayKeepHistory: facts.relation ? facts.relation.writable : facts.mayCreateHistory,
     mayReadLocks: facts.mayReadLocks,
     readOnly: facts.readOnly,
-    begun: [...facts.settings, ...facts.kept],
     readTableState: (queryable) => readTableState(queryable, historyTable),
     openSideConnection: openSide,
     lost,

@@ -9,6 +9,7 @@ export interface SharedOptions {
   /** The lock timeout that the session begins with. */
   readonly usualMs: number;
   readonly tellLeaks: boolean;
+  readonly resetRole: LockedSession['resetRole'];
   readonly backendPid: () => number | undefined;
 }
 
@@ -18,7 +19,7 @@ export interface SharedOptions {
  */
 export function shareTransaction(
   transaction: Transaction,
-  { beginning, usualMs, tellLeaks, backendPid }: SharedOptions,
+  { beginning, usualMs, tellLeaks, resetRole, backendPid }: SharedOptions,
 ): LockedSession {
   let remains: SessionRemains = { lockHeld: true, leaks: [] };
   return {
@@ -32,6 +33,7 @@ export function shareTransaction(
     },
     outside: refuse,
     together: refuse,
+    resetRole,
     reset: async () => remains,
     backendPid,
   };

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type pg from 'pg';
 import { socketOf } from './socket.ts';
@@ -48,6 +47,7 @@ async function isUnacknowledged({
   remotePort,
 }: Pick<Socket, 'localPort' | 'remotePort'>): Promise<boolean> {
   if (!localPort || !remotePort) return false;
+  const { readFile } = await import('node:fs/promises');
   for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
     const text = await readFile(table, 'utf8').catch(() => '');
     for (const line of text.split('\n')) {

@@ -1,5 +1,6 @@
 // slonik, loaded when a script is about to run or when the caller's pool has a driver of its own.
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   createPool,
   createTypeParserPreset,
@@ -9,6 +10,7 @@ import {
   type QuerySqlToken,
   sql as slonikSql,
 } from 'slonik';
+import { now } from '../now.ts';
 import type { BatchedQuery } from './batch.ts';
 import type { RowOptions } from './connect.ts';
 import type { CommitOptions, Committed, Connection, Transaction } from './connection.ts';
@@ -91,9 +93,14 @@ export function queryableOf(slonik: {
   return { query: ({ sql, values }) => slonik.query({ ...slonikSql.unsafe`select`, sql, values }) };
 }
 
-/** A connection over one of slonik's: each query is a round trip of its own. */
+/**
+ * A connection over one of slonik's: each query is a round trip of its own. Its queries are not refused for a transaction
+ * of another connection, in which slonik believes all that is called from there.
+ */
 export function connectionOf(slonik: DatabasePoolConnection): Connection {
-  const queryable = queryableOf(slonik);
+  const elsewhere = AsyncLocalStorage.snapshot();
+  const { query } = queryableOf(slonik);
+  const queryable: Queryable = { query: (own) => elsewhere(() => query(own)) };
   return {
     ...queryable,
     batch: (queries) => sendOneByOne(queryable, queries),
@@ -122,7 +129,7 @@ async function runTransaction<T>(
   const value = await slonik.transaction(async (inner) => {
     const queryable = queryableOf(inner);
     const waiting: BatchedQuery[] = [];
-    const startedAt = performance.now();
+    const startedAt = now();
     const flush = () => sendOneByOne(queryable, waiting.splice(0));
     const done = await work({
       query: async (query) => {

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { StoppedError } from '../core/errors.ts';
-import { sendCancelRequest } from './cancel-request.ts';
 import { socketOf } from './socket.ts';
 
 export interface StopSignals {
@@ -76,6 +75,7 @@ async function cancelStatement(
   last: 'cut' | 'leave',
 ): Promise<void> {
   if (!client) return;
+  const { sendCancelRequest } = await import('./cancel-request.ts'); // with what it needs for TLS
   const rest = () => pause(cancelEveryMs, undefined, { signal: over }).catch(() => undefined);
   // After a fault the rollback is on its way where no statement is: cancelled, it would tell of that instead.
   if (last === 'leave') await rest();

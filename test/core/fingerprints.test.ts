@@ -5,6 +5,7 @@ import { examineNames } from '../../src/core/assemble-alterations.ts';
 import { checksumSql, openChecksums } from '../../src/folder/checksum.ts';
 import { readFingerprints } from '../../src/folder/fingerprints.ts';
 import { visitInSlices } from '../../src/folder/in-slices.ts';
+import { createFolder } from '../support/folder.ts';
 import { type Files, withFolder } from '../support/module-folder.ts';
 
 const alterationsOf = (files: Files) => examineNames(Object.keys(files)).alterations;
@@ -18,8 +19,18 @@ test.each([
   ['other letters', Buffer.from("select 'ü€😀';")],
   ['bytes that are no UTF-8', Buffer.from("select 'ü';", 'latin1')],
   ['nothing', Buffer.alloc(0)],
-])('the checksum of bytes is that of their text: %s', (_, bytes) => {
-  expect(checksumSql(bytes)).toBe(checksumSql(bytes.toString('utf8')));
+])('the checksum of a file is that of its text: %s', async (_, bytes) => {
+  const folder = await createFolder({});
+  await writeFile(join(folder, '1.0.0-1-a.sql'), bytes);
+  const [alteration] = alterationsOf({ '1.0.0-1-a.sql': '' });
+  if (!alteration) throw new Error('it is no alteration');
+  const fingerprints = readFingerprints(folder, openChecksums(folder));
+
+  await fingerprints.read([alteration]);
+
+  const checksum = checksumSql(bytes.toString('utf8'));
+  expect(fingerprints.matches(alteration, { checksum })).toBe(true);
+  expect(fingerprints.matches(alteration, { checksum: `${checksum}0` })).toBe(false);
 });
 
 describe('fingerprints', () => {
