@@ -54,7 +54,7 @@ export async function withBlockerWatch<T>(
     const timer = setTimeout(watch, everyMs).unref(); // most are over before
     return inner().finally(() => {
       clearTimeout(timer);
-      over.abort();
+      over.abort('over');
     });
   };
   try {

@@ -50,7 +50,7 @@ export function watchSignals(
       if (stopped) throw stopped;
     },
     release: () => {
-      over.abort();
+      over.abort('over');
       stop?.removeEventListener('abort', onStop);
       abandon?.removeEventListener('abort', onAbandon);
     },
