@@ -141,6 +141,9 @@ function renderProgress(error: AlterationError): string {
   if (error instanceof StoppedError) {
     return `${countOf(done.length)} ${isOrAre(done.length)} ${verb}, ${remaining.length} ${isOrAre(remaining.length)} not.`;
   }
+  // One that shares its transaction with others is not the first that is not applied.
+  if (error instanceof AlterationFailedError && remaining[0] !== error.alteration)
+    return `None of the ${remaining.length} alterations is ${verb}.`;
   const after = remaining.length - 1;
   const before =
     done.length > 0

@@ -5,7 +5,7 @@ import { recordChecksums, renameRows, upgradeHistoryTable } from '../postgres/hi
 import { type Decision, type DeployOptions, isNothing, type Outcome } from './deploy.ts';
 import type { RunEvent } from './events.ts';
 import { executePlan } from './execute-plan.ts';
-import { refuseNonTransactional } from './integrity.ts';
+import { refuseNonTransactional, refusePooler } from './integrity.ts';
 import { loadScripts } from './load-scripts.ts';
 import { defaultLockDeadlineMs, defaultLockTimeoutMs, newOrigin } from './options.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -19,6 +19,7 @@ export async function deployUnderLock(
   options: DeployOptions,
   report: (event: RunEvent) => void,
 ): Promise<Outcome> {
+  if (options.atomic) refusePooler(snapshot.session);
   return underLock(snapshot, options, report, async (turn) => {
     // Another instance may have done it all while this one waited.
     const known = turn.hasWaited() ? await turn.onHistory(async (current) => decide(current)) : decision;

@@ -13,6 +13,7 @@ import { type Checksum, type Checksums, openChecksums } from '../folder/checksum
 import { type Fingerprints, readFingerprints } from '../folder/fingerprints.ts';
 import { createPause } from '../folder/in-slices.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
+import type { Session } from '../postgres/session.ts';
 
 /** An applied alteration whose file is no longer what was applied. */
 export interface Edited extends Partial<Checksum> {
@@ -91,6 +92,14 @@ export function refuseLate(plan: DeployPlan): void {
       hint: 'Nothing was changed. Give it a later timestamp, or deploy without --strict-order.',
     },
   );
+}
+
+/** Throws a UsageError: there every transaction may get another session, and has its own settings and lock. */
+export function refusePooler({ database }: Pick<Session, 'database'>): void {
+  if (database.pooler !== 'transaction') return;
+  throw new UsageError('Alterations cannot be applied in one transaction behind a transaction pooler.', {
+    hint: 'Nothing was changed. Give a direct connection to the server with --direct-url (DIRECT_DB_URL), or deploy without --atomic.',
+  });
 }
 
 /** Throws a UsageError that names all that cannot be part of one transaction. */

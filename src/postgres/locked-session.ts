@@ -32,7 +32,7 @@ export interface LockedSession {
   readonly reset: () => Promise<SessionRemains>;
   /**
    * Calls `work` with a session whose transactions are all parts of one, which is committed when it is over.
-   * Throws a UsageError behind a transaction pooler.
+   * Not to be had behind a transaction pooler.
    */
   readonly together: <T>(work: (shared: LockedSession) => Promise<T>, options: TogetherOptions) => Promise<T>;
   /** The server process that works, or did last; undefined where that cannot be said. */

@@ -3,12 +3,7 @@
 // connection holds the lock in an idle transaction.
 
 import pg from 'pg';
-import {
-  DatabaseRefusedError,
-  DatabaseUnreachableError,
-  SessionLostError,
-  UsageError,
-} from '../core/errors.ts';
+import { DatabaseRefusedError, DatabaseUnreachableError, SessionLostError } from '../core/errors.ts';
 import { orAborted } from '../core/or-aborted.ts';
 import type { Transaction } from './connection.ts';
 import { findMessage } from './database-failure.ts';
@@ -61,10 +56,8 @@ export function openPooledSession(session: Session, key: bigint, options: LockOp
         }),
       );
     },
-    together: async () => {
-      throw new UsageError('Alterations cannot be applied in one transaction behind a transaction pooler.', {
-        hint: 'Nothing was changed. Give a direct connection to the server with --direct-url (DIRECT_DB_URL), or deploy without --atomic.',
-      });
+    together: () => {
+      throw new Error('behind a transaction pooler there is one transaction at a time');
     },
     resetRole: (transaction, onStart) => resetRole(transaction, { lockKey: key, settings }, onStart),
     reset: async (): Promise<SessionRemains> => ({ lockHeld: true, leaks }),

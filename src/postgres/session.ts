@@ -306,7 +306,7 @@ function describeDatabase(
 function sessionLost(error: unknown): SessionLostError {
   const reason = findMessage(error).replace(/\.$/, '');
   return new SessionLostError(`The database session was lost: ${reason}.`, {
-    hint: 'A transaction under way is rolled back by PostgreSQL. Run it again: it goes on from what is applied.',
+    hint: 'A transaction under way is rolled back by PostgreSQL, unless its commit had arrived. Run it again: it goes on from what is applied.',
     cause: error,
   });
 }

@@ -91,6 +91,18 @@ describe('an atomic deploy', () => {
     expect(await query('select from alteration_history')).toEqual([]);
   });
 
+  test('tells people that nothing is applied', async () => {
+    const folder = await createFolder({ ...files, '1.1.0-3-last.sql': 'select 1 / 0;' });
+
+    const { exitCode, stderr } = await startCli(['deploy', '--dir', folder, '--atomic'], {
+      env: { DB_URL: url, ALTERATION_LOG_FORMAT: 'pretty' },
+    }).result;
+
+    expect(exitCode).toBe(4);
+    expect(stderr).toContain('"1.1.0-3-last.sql" failed: division by zero.');
+    expect(stderr).toContain('None of the 3 alterations is applied.');
+  });
+
   test('takes nothing back of what an earlier deploy applied', async () => {
     const folder = await createFolder({ ...files, '1.1.0-3-last.sql': 'select 1 / 0;' });
     await deploy({ database: url, folder, target: '1.0.0' });
@@ -365,7 +377,7 @@ describe('an atomic deploy is refused before anything is run', () => {
 
     expect(error).toBeInstanceOf(UsageError);
     expect(error).toMatchObject({ hint: expect.stringContaining('--direct-url') });
-    expect(await query(`select from pg_tables where tablename = 't'`)).toEqual([]);
+    expect(await listTables()).toEqual([]);
   });
 });
 
