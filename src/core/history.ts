@@ -13,8 +13,7 @@ export interface HistoryRow {
   /** Of a module: what its text is known by, so that it need not be parsed for its checksum. */
   readonly sourceDigest?: string;
   readonly state: 'applied' | 'started' | 'reverting';
-  /** Only where it was asked for. */
-  readonly origin?: RowOrigin;
+  readonly origin: RowOrigin;
   /** Digests of the statements done so far, of an alteration that is half done or half taken back. */
   readonly statementDigests: readonly string[];
   /** Digest of a statement that was begun and had done nothing of what it does before; its end is not known. */
@@ -23,7 +22,7 @@ export interface HistoryRow {
 
 /** Who wrote a row, and when. */
 export interface RowOrigin {
-  /** ISO 8601, by the database's clock. */
+  /** ISO 8601 with any offset, by the database's clock. */
   readonly appliedAt: string;
   readonly durationMs: number;
   readonly role: string;

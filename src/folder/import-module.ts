@@ -39,9 +39,11 @@ export async function importModule(path: string, checksum = ''): Promise<ModuleE
   if (known === undefined ? editedFolders.has(dirname(path)) : known !== checksum)
     return importWithJiti(path);
   imported.set(path, checksum);
+  const isOfCommonJs = isCommonJs(path);
+  if (isOfCommonJs && path.endsWith('.ts')) return importWithJiti(path); // Node would take it for CommonJS, and warn
   try {
     return describeExports(
-      (isCommonJs(path) ? undefined : requireModule(path)) ?? (await import(pathToFileURL(path).href)),
+      (isOfCommonJs ? undefined : requireModule(path)) ?? (await import(pathToFileURL(path).href)),
     );
   } catch (error) {
     if (!isRefusal(error, path)) throw error;

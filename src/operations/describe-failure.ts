@@ -169,14 +169,14 @@ function describeRemedy(
   return `What ${phase} had done stays. It runs again from its start the next time: it must be re-runnable.`;
 }
 
-/** What PostgreSQL allows only after the commit of something before. */
+/** What PostgreSQL allows only after the commit of something before, or first of all. */
 function describeLimit(
   database: DatabaseFailure | undefined,
   { isShared }: FailureSetting,
 ): string | undefined {
-  // a new value of an enum; a table with events of deferred triggers
-  if (!isShared || !['55P04', '55006'].includes(database?.sqlState ?? '')) return undefined;
-  return 'It needs what another alteration has done to be committed: deploy without --atomic.';
+  // a new value of an enum; a table with events of deferred triggers; a transaction's isolation
+  if (!isShared || !['55P04', '55006', '25001'].includes(database?.sqlState ?? '')) return undefined;
+  return 'It may be fine in a transaction of its own: deploy without --atomic.';
 }
 
 function findFailurePlace(

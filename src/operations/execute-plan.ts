@@ -11,6 +11,7 @@ import type { LockedSession } from '../postgres/locked-session.ts';
 import { applyAlteration } from './apply-alteration.ts';
 import { TakenOver } from './confirm-step.ts';
 import { describeFailure } from './describe-failure.ts';
+import type { RunEvent } from './events.ts';
 import { lockTimeoutOf } from './lock-timeout.ts';
 import { lockReleased, resetSession } from './reset-session.ts';
 import { retryOnLocks } from './retry-locks.ts';
@@ -103,9 +104,14 @@ async function executeTogether(
   const basis = () => new Set(context.planned);
   await retryOnLocks(last, { ...context, patience, basis }, async () => {
     const within: Course = { finished: [], passed: 0 };
+    const held: RunEvent[] = []; // nothing is finished before all is
+    const report = (event: RunEvent) => {
+      if (event.type === 'finished') held.push(event);
+      else context.report(event);
+    };
     let isCommitSent = false;
     const work = (shared: LockedSession) =>
-      executeEach(direction, steps, { ...context, locked: shared, isShared: true }, watch, within);
+      executeEach(direction, steps, { ...context, locked: shared, isShared: true, report }, watch, within);
     const onEnd = (lockHeld: boolean) => {
       if (!lockHeld) throw lockReleased('One of the alterations', last, 'All was rolled back.');
       isCommitSent = true;
@@ -118,6 +124,7 @@ async function executeTogether(
       throw describeFailure(error, { ...setting, isShared: true, isCommitSent, folder, session, abandon });
     }
     Object.assign(course, within);
+    for (const event of held) context.report(event);
   });
   await resetSession(context, last);
 }

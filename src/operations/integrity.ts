@@ -13,6 +13,7 @@ import { type Checksum, type Checksums, openChecksums } from '../folder/checksum
 import { type Fingerprints, readFingerprints } from '../folder/fingerprints.ts';
 import { createPause } from '../folder/in-slices.ts';
 import type { LoadedAlteration } from '../folder/load-alterations.ts';
+import type { SqlScript } from '../folder/split-sql.ts';
 import type { Session } from '../postgres/session.ts';
 
 /** An applied alteration whose file is no longer what was applied. */
@@ -106,19 +107,24 @@ export function refusePooler({ database }: Pick<Session, 'database'>): void {
 export function refuseNonTransactional(loaded: readonly LoadedAlteration[]): void {
   const problems = loaded.flatMap((one): readonly Problem[] => {
     const { file } = one.alteration;
-    if (one.kind === 'sql')
-      return one.up.mode === 'transaction'
-        ? []
-        : [{ file, message: `"${file}" says that it runs without a transaction.` }];
-    return one.script.beforeUp
-      ? [{ file, message: `"${file}" has a beforeUp, which runs before any transaction.` }]
-      : [];
+    const reason =
+      one.kind === 'sql'
+        ? whyAlone(one.up)
+        : one.script.beforeUp && 'has a beforeUp, which runs before any transaction';
+    return reason ? [{ file, message: `"${file}" ${reason}.` }] : [];
   });
   if (problems.length === 0) return;
   throw new UsageError('Not all that is pending can be applied in one transaction.', {
     problems,
     hint: 'Nothing was run. Deploy without --atomic, or with --atomic up to a version before these.',
   });
+}
+
+function whyAlone({ mode, statements }: SqlScript): string | undefined {
+  if (mode !== 'transaction') return 'says that it runs without a transaction';
+  return statements.some(({ kind }) => kind === 'ConstraintsSetStmt')
+    ? 'sets constraints, which would hold for those behind it too'
+    : undefined;
 }
 
 /** Undefined when the file can no longer be read. */

@@ -39,7 +39,7 @@ function describeEntry({ id, version, name, state, alteration, row }: Entry): Li
     name,
     file: alteration?.file ?? null,
     state,
-    appliedAt: applied?.appliedAt ?? null,
+    appliedAt: applied ? new Date(applied.appliedAt).toISOString() : null,
     durationMs: applied?.durationMs ?? null,
     role: applied?.role ?? null,
     host: applied?.host ?? null,

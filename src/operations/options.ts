@@ -75,13 +75,24 @@ export function newOrigin(): Origin {
   return { host: hostname(), runner: runnerVersion, deployId: randomUUID() };
 }
 
-/** One function that tells the caller's callback and logger. */
+/**
+ * One function that tells the caller's callback and logger. What they throw ends the run, at a statement when its
+ * alteration is over: it is under way on the server already.
+ */
 export function reporterOf({
   onEvent,
   logger,
 }: Pick<DatabaseOptions, 'onEvent' | 'logger'>): (event: RunEvent) => void {
+  let thrown: { readonly error: unknown } | undefined;
   return (event) => {
-    onEvent?.(event);
-    if (logger) logEvent(logger, event);
+    if (thrown && event.type === 'statement') return;
+    if (thrown) throw thrown.error;
+    try {
+      onEvent?.(event);
+      if (logger) logEvent(logger, event);
+    } catch (error) {
+      if (event.type !== 'statement') throw error;
+      thrown = { error };
+    }
   };
 }

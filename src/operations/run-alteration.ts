@@ -159,7 +159,7 @@ async function recorded(
       };
       // The history is ours to write, whatever role the alteration has taken.
       const left = mayHaveChangedRole ? await locked.resetRole(transaction, onStart) : [];
-      transaction.defer({ ...change.query(transaction.startedAt()), onStart });
+      for (const query of change.queries(transaction.startedAt())) transaction.defer({ ...query, onStart });
       reached.isCommitSent = !isShared;
       return left;
     };

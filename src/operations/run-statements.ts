@@ -3,6 +3,7 @@ import type { HistoryRow } from '../core/history.ts';
 import { digest } from '../folder/checksum.ts';
 import { isSetting, type SqlScript, type SqlStatement } from '../folder/split-sql.ts';
 import { type ConcurrentWait, hasConcurrentEffect } from '../postgres/concurrent-work.ts';
+import type { Connection } from '../postgres/connection.ts';
 import type { StatementJournal } from '../postgres/history-table.ts';
 import type { OutsideSession } from '../postgres/locked-session.ts';
 import { type Queryable, rawQuery } from '../postgres/query.ts';
@@ -27,7 +28,7 @@ export interface StatementRun {
   /** Writes down how far the file is. */
   readonly record: (connection: Queryable, journal: StatementJournal) => Promise<void>;
   /** Writes the history's change when all is done. */
-  readonly finish: (connection: Queryable) => Promise<void>;
+  readonly finish: (connection: Connection) => Promise<void>;
 }
 
 /** Runs a no-transaction file statement by statement, and writes down how far it is before each next one. */

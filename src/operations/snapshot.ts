@@ -40,7 +40,7 @@ export async function withSnapshot<T>(
   const alterations = await listAlterations(folder);
   const reading = readFolder(folder, alterations);
   return withSession(options.database, sessionOptionsOf(command, options, kind), async (session) => {
-    const read = () => readHistory(session.connection, historyTable, session.tableState, kind === 'read');
+    const read = () => readHistory(session.connection, historyTable, session.tableState);
     const history = await (kind === 'read'
       ? read()
       : retryOnHistory(session, historyTable, options, () => session.backendPid, read));

@@ -47,10 +47,14 @@ function countPending(entries: readonly Entry[]): StatusReport['pending'] {
 }
 
 function describeLastDeploy(history: History): StatusReport['lastDeploy'] {
-  const origins = history.flatMap(({ origin, state }) => (origin ? [{ ...origin, state }] : []));
-  const [last] = origins.toSorted((left, right) => right.appliedAt.localeCompare(left.appliedAt));
+  const origins = history.map(({ origin, state }) => ({
+    ...origin,
+    state,
+    at: Date.parse(origin.appliedAt),
+  }));
+  const [last] = origins.toSorted((left, right) => right.at - left.at);
   if (!last) return null;
-  const { appliedAt, deployId, role, host, runner } = last;
+  const { at, deployId, role, host, runner } = last;
   const applied = origins.filter((one) => one.deployId === deployId && one.state === 'applied').length;
-  return { at: appliedAt, deployId, applied, role, host, runner };
+  return { at: new Date(at).toISOString(), deployId, applied, role, host, runner };
 }

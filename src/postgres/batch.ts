@@ -4,8 +4,10 @@ import type { Query } from './sql.ts';
 
 /** A query of a batch. */
 export interface BatchedQuery extends Query {
-  /** Called when the server comes to it: those before it are done. */
+  /** Called when the server comes to it: those before it are done. It must not throw. */
   readonly onStart?: () => void;
+  /** Whether its rows are of no interest, however many they are. */
+  readonly dropsRows?: boolean;
 }
 
 /** What a batch is rejected with. */
@@ -29,9 +31,18 @@ export function sendBatch(
   client: pg.Client,
   queries: readonly BatchedQuery[],
 ): Promise<readonly QueryAnswer[]> {
-  return new Promise((resolve, reject) => {
+  underWay.add(client);
+  const answers = new Promise<readonly QueryAnswer[]>((resolve, reject) => {
     client.query(new Batch(queries, resolve, reject));
   });
+  return answers.finally(() => underWay.delete(client));
+}
+
+const underWay = new WeakSet<pg.Client>();
+
+/** Whether a batch is under way: what is sent to cancel it now hits nothing else. */
+export function isInBatch(client: pg.Client): boolean {
+  return underWay.has(client);
 }
 
 type Answer = { rows: Readonly<Record<string, string | null>>[]; rowCount: number | null };
@@ -79,6 +90,7 @@ class Batch {
   }
 
   handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+    if (this.#queries[this.#answers.length]?.dropsRows) return;
     this.#rows.push(Object.fromEntries(this.#names.map((name, index) => [name, fields[index] ?? null])));
   }
 

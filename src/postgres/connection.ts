@@ -77,7 +77,7 @@ async function runTransaction<T>(
   const transaction: Transaction = {
     query: async (query) => lastOf(await send([query]).catch(unwrap)),
     defer: (query) => {
-      waiting.push(query);
+      waiting.push({ ...query, dropsRows: true });
     },
     startedAt: () => startedAt ?? now(),
     scripts: async (inner) => {

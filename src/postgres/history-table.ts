@@ -1,8 +1,9 @@
 import { alterationId, parseAlterationId } from '../core/alteration.ts';
 import { HistoryError, type Problem } from '../core/errors.ts';
-import type { History, HistoryRow, Renaming, RowOrigin } from '../core/history.ts';
+import type { History, HistoryRow, Renaming } from '../core/history.ts';
 import { next, parseReleasedVersion } from '../core/version.ts';
 import { now } from '../now.ts';
+import type { Connection, Transaction } from './connection.ts';
 import { findDatabaseFailure } from './database-failure.ts';
 import { type Queryable, rawQuery, readDocument } from './query.ts';
 import { type Fragment, type Query, sql } from './sql.ts';
@@ -95,19 +96,15 @@ export function requireKnownTable(table: HistoryTable, state: TableState): void 
   }
 }
 
-/**
- * Reads all rows. Throws a HistoryError that names every row that makes no sense.
- * @param withOrigins Whether also who wrote each one, and when: a plan does without.
- */
+/** Reads all rows. Throws a HistoryError that names every row that makes no sense. */
 export async function readHistory(
   connection: Queryable,
   table: HistoryTable,
   state: TableState,
-  withOrigins = false,
 ): Promise<History> {
   requireKnownTable(table, state);
   if (state.kind === 'absent') return [];
-  const columns = columnsOf(state, withOrigins);
+  const columns = columnsOf(state);
   // As arrays: the server takes several times as long to write objects, and half of their text would be names of columns.
   const query = sql.unsafe`
     select coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(${listColumns(columns)})), '[]')::text as document
@@ -148,14 +145,20 @@ export async function createHistoryTableOfVersion(
 /** A change of one row, which fails where there is no such row to change. */
 export interface RowChange {
   /** @param startedAt When the transaction began in which it runs, by `now()`. */
-  readonly query: (startedAt: number) => Query;
+  readonly queries: (startedAt: number) => readonly Query[];
   /** What its failure means; undefined when it means nothing more than it says. */
   readonly refusal: (error: unknown) => HistoryError | undefined;
 }
 
 /** Makes a change outside of a transaction. */
-export async function changeRow(connection: Queryable, change: RowChange): Promise<void> {
-  await connection.query(change.query(now())).catch((error: unknown) => {
+export async function changeRow(
+  connection: Pick<Connection, 'transaction'>,
+  change: RowChange,
+): Promise<void> {
+  const work = async (transaction: Transaction) => {
+    for (const query of change.queries(transaction.startedAt())) transaction.defer(query);
+  };
+  await connection.transaction(work).catch((error: unknown) => {
     throw change.refusal(error) ?? error;
   });
 }
@@ -163,7 +166,7 @@ export async function changeRow(connection: Queryable, change: RowChange): Promi
 /** Records an alteration as applied; it belongs into the alteration's own transaction. */
 export function applied(table: HistoryTable, record: AlterationRecord, origin: Origin): RowChange {
   return {
-    query: (startedAt) => appliedQuery(table, record, origin, startedAt - record.startedAt),
+    queries: (startedAt) => [appliedQuery(table, record, origin, startedAt - record.startedAt)],
     refusal: (error) => (isNoRow(error) ? appliedMeanwhile(record.id) : undefined),
   };
 }
@@ -190,13 +193,20 @@ function appliedQuery(
     returning 1`);
 }
 
-/** It may be sent along with its commit: where it writes no row, it divides by zero. */
-function oneRow(change: Fragment): Query {
-  return sql.unsafe`with change as (${change}) select 1 / pg_catalog.count(*) from change`;
+/** It may be sent along with its commit: where it writes no row, it fails, whatever is in `search_path`. */
+function oneRow(rows: Fragment): Query {
+  return sql.unsafe`
+    with change as (${rows})
+    select case when pg_catalog.count(*) operator(pg_catalog.=) 1 then 1
+      else pg_catalog.concat(${notOneRow}::pg_catalog.text, pg_catalog.count(*))::pg_catalog.int4 end
+    from change`;
 }
 
+const notOneRow = 'rows of the alteration: ';
+
 function isNoRow(error: unknown): boolean {
-  return findDatabaseFailure(error)?.sqlState === '22012';
+  const { sqlState, message } = findDatabaseFailure(error) ?? {};
+  return sqlState === '22P02' && message?.includes(notOneRow) === true;
 }
 
 /** How far an alteration is that runs statement by statement. */
@@ -262,9 +272,14 @@ export async function recordReverting(
 
 /** Removes the row of an alteration that is being rolled back; it belongs into the same transaction. */
 export function removed(table: HistoryTable, id: string): RowChange {
+  const row = sql.fragment`from ${identifierOf(table)} where "timestamp" = ${id}`;
   return {
-    query: () =>
-      oneRow(sql.fragment`delete from ${identifierOf(table)} where "timestamp" = ${id} returning 1`),
+    // Looked at before and after: with rules on its table, a deletion cannot give what it has deleted.
+    queries: () => [
+      oneRow(sql.fragment`select ${row}`),
+      sql.unsafe`delete ${row}`,
+      oneRow(sql.fragment`select where not exists (select ${row})`),
+    ],
     refusal: (error) => (isNoRow(error) ? rowDisappeared(id) : undefined),
   };
 }
@@ -340,8 +355,6 @@ function appliedMeanwhile(id: string): HistoryError {
 interface Column extends Rule {
   readonly name: string;
   readonly since: number;
-  /** Whether it tells who wrote the row, and when. */
-  readonly isOrigin?: boolean;
 }
 
 interface Rule {
@@ -359,21 +372,21 @@ const allColumns: readonly Column[] = [
   { name: 'version', since: 1, holds: isVersion, otherwise: 'is not a version' },
   { name: 'name', since: 1, ...text },
   { name: 'checksum', since: 1, ...text },
-  { name: 'applied_at', since: 1, isOrigin: true, holds: isMoment, otherwise: 'is not a moment' },
-  { name: 'duration_ms', since: 1, isOrigin: true, holds: Number.isFinite, otherwise: 'is not a number' },
-  { name: 'role', since: 1, isOrigin: true, ...text },
-  { name: 'host', since: 1, isOrigin: true, ...text },
-  { name: 'runner', since: 1, isOrigin: true, ...text },
-  { name: 'deploy_id', since: 1, isOrigin: true, ...text },
+  { name: 'applied_at', since: 1, holds: isMoment, otherwise: 'is not a moment' },
+  { name: 'duration_ms', since: 1, holds: Number.isFinite, otherwise: 'is not a number' },
+  { name: 'role', since: 1, ...text },
+  { name: 'host', since: 1, ...text },
+  { name: 'runner', since: 1, ...text },
+  { name: 'deploy_id', since: 1, ...text },
   { name: 'state', since: 2, holds: isState, otherwise: 'is not a state' },
   { name: 'statement_digests', since: 2, holds: areTextsOrNone, otherwise: 'is not a list of texts' },
   { name: 'statement_under_way', since: 3, ...textOrNone },
   { name: 'source_digest', since: 4, ...textOrNone },
 ];
 
-function columnsOf(state: TableState, withOrigins: boolean): readonly Column[] {
+function columnsOf(state: TableState): readonly Column[] {
   const version = state.kind === 'history' ? state.version : 0;
-  return allColumns.filter(({ since, isOrigin }) => since <= version && (withOrigins || !isOrigin));
+  return allColumns.filter(({ since }) => since <= version);
 }
 
 function listColumns(columns: readonly Column[]) {
@@ -445,18 +458,16 @@ function describeRowProblem(values: readonly unknown[], columns: readonly Column
   return `Row "${String(values[0])}": ${wrong.map(({ name, otherwise }) => `${name}: ${otherwise}`).join('; ')}.`;
 }
 
-/** Makes a row of values that have just been looked at. */
+/** Makes rows of values that have just been looked at. */
 function rowReader(columns: readonly Column[]): (values: readonly unknown[]) => HistoryRow {
-  const names: readonly string[] = columns.map(({ name }) => name);
-  const [state, digests, underWay, source, origin] = [
-    'state',
-    'statement_digests',
-    'statement_under_way',
-    'source_digest',
-    'applied_at',
-  ].map((name) => names.indexOf(name)) as [number, number, number, number, number];
+  const indexOf = (wanted: string) => columns.findIndex(({ name }) => name === wanted);
+  const state = indexOf('state');
+  const digests = indexOf('statement_digests');
+  const underWay = indexOf('statement_under_way');
+  const source = indexOf('source_digest');
   return (values) => {
-    const [id, version, name, checksum] = values as readonly string[] as [string, string, string, string];
+    const [id, version, name, checksum, appliedAt, durationMs, role, host, runner, deployId] =
+      values as unknown as First;
     const { seconds, suffix } = parseAlterationId(id) ?? { seconds: 0, suffix: 0 };
     const row = values as readonly (string | undefined)[];
     return {
@@ -467,26 +478,16 @@ function rowReader(columns: readonly Column[]): (values: readonly unknown[]) => 
       name,
       checksum,
       state: (row[state] ?? 'applied') as HistoryRow['state'],
+      origin: { appliedAt, durationMs, role, host, runner, deployId },
       statementDigests: (values[digests] ?? []) as readonly string[],
       ...(row[source] ? { sourceDigest: row[source] } : {}),
       ...(row[underWay] ? { statementUnderWay: row[underWay] } : {}),
-      ...(origin === -1 ? {} : { origin: describeOrigin(values.slice(origin)) }),
     };
   };
 }
 
-/** Of values in the order of the columns. */
-function describeOrigin(values: readonly unknown[]): RowOrigin {
-  const [appliedAt, durationMs, role, host, runner, deployId] = values as [
-    string,
-    number,
-    string,
-    string,
-    string,
-    string,
-  ];
-  return { appliedAt: new Date(appliedAt).toISOString(), durationMs, role, host, runner, deployId };
-}
+/** The columns that every table version has. */
+type First = readonly [string, string, string, string, string, number, string, string, string, string];
 
 function findDoubles(history: History): readonly Problem[] {
   return [...Map.groupBy(history, ({ id }) => id)].flatMap(([id, { length }]) =>

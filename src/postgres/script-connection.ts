@@ -82,13 +82,16 @@ export function openScriptConnection<C extends Connection>(
   };
   const transaction = async (handler: NestedHandler) => {
     requireOpen();
-    const nesting = whileActive(
-      options,
-      () =>
-        inner.transaction(async (nested) => {
-          requireOpen(); // it may be over since the savepoint was asked for
-          return runNested(nested, handler, omitSend(options), nestedScripts);
-        }, 0), // never run again by itself
+    // slonik would refuse the queries before it, where nobody has waited for them.
+    const before = last;
+    const nesting = whileActive(options, () =>
+      before.then(
+        () =>
+          inner.transaction(async (nested) => {
+            requireOpen(); // it may be over since the savepoint was asked for
+            return runNested(nested, handler, omitSend(options), nestedScripts);
+          }, 0), // never run again by itself
+      ),
     );
     nestings.add(nesting);
     return nesting.finally(() => nestings.delete(nesting));

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Transaction } from './connection.ts';
 import { describeLeaks, type Leaks, leaksSql } from './leaks.ts';
 import { type LockedSession, lockTimeoutQuery } from './locked-session.ts';
@@ -22,11 +23,15 @@ export function shareTransaction(
   { beginning, usualMs, tellLeaks, resetRole, backendPid }: SharedOptions,
 ): LockedSession {
   let remains: SessionRemains = { lockHeld: true, leaks: [] };
+  // Not to be guessed: nobody goes back behind the beginning of his own part.
+  const name = `alteration_${randomUUID().replaceAll('-', '')}`;
+  const own = { part: `${name}_part`, check: `${name}_check` };
   return {
     transaction: async (work, { lockTimeoutMs, onCommit }) => {
+      transaction.defer(rawQuery(`savepoint ${own.part}`));
       if (lockTimeoutMs !== usualMs) transaction.defer(lockTimeoutQuery(lockTimeoutMs, 'local'));
       const value = await work(transaction);
-      for (const [index, text] of deferredChecks.entries())
+      for (const [index, text] of endings(own).entries())
         transaction.defer({ ...rawQuery(text), ...(index === 0 && onCommit ? { onStart: onCommit } : {}) });
       remains = await reset(transaction, beginning, tellLeaks);
       return value;
@@ -43,13 +48,20 @@ function refuse(): never {
   throw new Error('work that is no part of a transaction was let into one');
 }
 
-/** Has deferred constraints checked, and takes back that they were: their checks at the commit stay. */
-const deferredChecks = [
-  'savepoint alteration_end',
-  'set constraints all immediate',
-  'rollback to savepoint alteration_end',
-  'release savepoint alteration_end',
-];
+interface Savepoints {
+  readonly part: string;
+  readonly check: string;
+}
+
+/** Has deferred constraints checked, takes back that they were, for their checks at the commit, and drops savepoints. */
+function endings({ part, check }: Savepoints): readonly string[] {
+  return [
+    `savepoint ${check}`,
+    'set constraints all immediate',
+    `rollback to savepoint ${check}`,
+    `release savepoint ${part}`,
+  ];
+}
 
 /** Advisory locks stay: within a transaction those that its end releases cannot be told from the others. */
 async function reset(

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { StoppedError } from '../core/errors.ts';
+import { isInBatch } from './batch.ts';
 import { socketOf } from './socket.ts';
 
 export interface StopSignals {
@@ -78,7 +79,7 @@ async function cancelStatement(
   const { sendCancelRequest } = await import('./cancel-request.ts'); // with what it needs for TLS
   const rest = () => pause(cancelEveryMs, undefined, { signal: over }).catch(() => undefined);
   // After a fault the rollback is on its way where no statement is: cancelled, it would tell of that instead.
-  if (last === 'leave') await rest();
+  if (last === 'leave' && !isInBatch(client)) await rest();
   for (let attempt = 0; attempt < cancelAttempts && !over.aborted; attempt++) {
     void sendCancelRequest(client); // what comes after the cancelled statement may need one too
     await rest();

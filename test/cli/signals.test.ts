@@ -151,7 +151,7 @@ create constraint trigger at_commit after insert on slow deferrable initially de
   for each row execute function wait_at_commit();
 insert into slow values (1); ${effect(2)}`,
     },
-    query: 'COMMIT',
+    query: 'commit',
     effects: [2],
   },
 ];

@@ -137,7 +137,7 @@ describe('a config file that cannot be', () => {
         { message: '"dryRun" in "alteration.config.json" is no setting.' },
         { message: '"row" in "alteration.config.json" is no setting; did you mean "rows"?' },
       ],
-      hint: 'Settings of a config file: dbUrl, dir, historySchema, historyTable, lockWait, lockTimeout, lockDeadline, grace, connectWait, keepalive, pooler, directUrl, strictOrder, output, logLevel, logFormat, rows.',
+      hint: 'Settings of a config file: dbUrl, dir, historySchema, historyTable, lockWait, lockTimeout, lockDeadline, grace, connectWait, keepalive, pooler, directUrl, strictOrder, atomic, output, logLevel, logFormat, rows.',
     });
   });
 });

@@ -23,6 +23,14 @@ export function rowOf(place: string, state: HistoryRow['state'] = 'applied'): Hi
     name,
     checksum: `sql-1:${id}`,
     state,
+    origin: {
+      appliedAt: '2026-11-22T08:00:00.000Z',
+      durationMs: 12,
+      role: 'deployer',
+      host: 'pod-1',
+      runner: '0.1.0',
+      deployId: '6f1c1c9e-0000-4000-8000-000000000000',
+    },
     statementDigests: [],
   };
 }

@@ -27,6 +27,7 @@ describe('a setting', () => {
       directUrl: undefined,
       strictOrder: false,
       allowEdited: false,
+      atomic: false,
       allowLower: false,
       dryRun: false,
       pending: false,

@@ -54,13 +54,13 @@ describe('an atomic deploy', () => {
 
     const seenByOthers: Promise<readonly string[]>[] = [];
     const onEvent = ({ type }: RunEvent) => {
-      if (type === 'finished') seenByOthers.push(listTables());
+      if (type === 'started') seenByOthers.push(listTables());
     };
 
     const report = await deploy({ database: await openSource(), folder, atomic: true, onEvent });
 
     expect(report.applied.map(({ id }) => id)).toEqual(['1', '2', '3', '4']);
-    expect((await Promise.all(seenByOthers)).slice(0, 3)).toEqual([nothing, nothing, nothing]);
+    expect(await Promise.all(seenByOthers)).toEqual([nothing, nothing, nothing, nothing]);
     expect(await readIds()).toEqual([1, 2, 3, 4]);
     expect(await deploy({ database: url, folder, atomic: true })).toMatchObject({ applied: [] });
     await rollback({
@@ -176,6 +176,39 @@ describe('an atomic deploy', () => {
     expect(await query('select p from c order by p')).toEqual([{ p: 7 }, { p: 8 }]);
   });
 
+  test('lets no alteration go back behind its own beginning', async () => {
+    const folder = await createFolder({
+      '1.0.0-1-create.sql': 'savepoint x; create table one ();',
+      '1.0.0-2-back.sql': 'rollback to savepoint x; create table two ();',
+    });
+
+    const error = await failureOf(deploy({ database: url, folder, atomic: true }));
+
+    expect(error).toMatchObject({ alteration: '1.0.0-2-back.sql', database: { sqlState: '3B001' } });
+    expect(await listTables()).toEqual(nothing);
+  });
+
+  test('tells that alterations are finished when all are', async () => {
+    const told: string[] = [];
+    const onEvent = ({ type }: RunEvent) => {
+      if (type === 'started' || type === 'finished') told.push(type);
+    };
+
+    await failureOf(
+      deploy({
+        database: url,
+        folder: await createFolder({ ...files, '1.1.0-4-bad.sql': 'select 1 / 0;' }),
+        atomic: true,
+        onEvent,
+      }),
+    );
+    await deploy({ database: url, folder: await createFolder(files), atomic: true, onEvent });
+
+    expect(told.join(' ')).toBe(
+      'started started started started started started started finished finished finished',
+    );
+  });
+
   test('says what to do where PostgreSQL wants something committed first', async () => {
     const folder = await createFolder({
       '1.0.0-1-create.sql': `create type mood as enum ('sad');`,
@@ -276,8 +309,8 @@ describe('an atomic deploy', () => {
         folder,
         atomic: true,
         stop: stop.signal,
-        onEvent: ({ type }) => {
-          if (type === 'finished') stop.abort(new StoppedError('SIGTERM'));
+        onEvent: (event) => {
+          if (event.type === 'started' && event.index === 2) stop.abort(new StoppedError('SIGTERM'));
         },
       }),
     );
@@ -347,6 +380,7 @@ describe('an atomic deploy is refused before anything is run', () => {
       ...files,
       '1.1.0-4-index.sql': '-- alteration: no-transaction\ncreate index concurrently i on t (id);',
       '1.1.0-5-before.ts': `export default { beforeUp: async () => {}, up: async () => {} };`,
+      '1.1.0-6-set.sql': 'set constraints all deferred;',
     });
 
     const error = await failureOf(deploy({ database: url, folder, atomic: true }));
@@ -362,6 +396,10 @@ describe('an atomic deploy is refused before anything is run', () => {
         {
           file: '1.1.0-5-before.ts',
           message: '"1.1.0-5-before.ts" has a beforeUp, which runs before any transaction.',
+        },
+        {
+          file: '1.1.0-6-set.sql',
+          message: '"1.1.0-6-set.sql" sets constraints, which would hold for those behind it too.',
         },
       ],
     });
