@@ -10,7 +10,7 @@ import {
   releaseAdvisoryLocks,
 } from './leaks.ts';
 import { parseDocument, type QueryAnswer, type Queryable, rawQuery, readDocument, trusted } from './query.ts';
-import { keptQuery, type Setting } from './session-facts.ts';
+import { changedQuery, keptQuery, type Setting } from './session-facts.ts';
 import { type Query, sql } from './sql.ts';
 
 /** What a reset has found. */
@@ -27,12 +27,15 @@ export interface Beginning {
   readonly lockKey: bigint;
   /** With values as PostgreSQL shows them; `role` too. */
   readonly settings: readonly Setting[];
+  /** Those of them that are not what `reset all` makes them. */
+  readonly changed: readonly Setting[];
 }
 
 /** What a session is like before its first alteration. */
 export async function readBeginning(connection: Queryable, lockKey: bigint): Promise<Beginning> {
-  const query = sql.unsafe`select (${keptQuery})::text as document`;
-  return { lockKey, settings: await readDocument(connection, query, trusted<readonly Setting[]>()) };
+  const query = sql.unsafe`
+    select pg_catalog.json_build_object('settings', (${keptQuery}), 'changed', (${changedQuery}))::text as document`;
+  return { lockKey, ...(await readDocument(connection, query, trusted<Omit<Beginning, 'lockKey'>>())) };
 }
 
 /** Ends what a script may have left in the session, save for advisory locks. */
@@ -45,16 +48,14 @@ const resets = [
   'discard temp',
 ];
 
+/** One row a lock, as text: read after each alteration. */
 const locksSql = `
-  select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
-    'classid', l.classid::bigint, 'objid', l.objid::bigint, 'objsubid', l.objsubid, 'mode', l.mode
-  )), '[]')::text as document
-  from pg_catalog.pg_locks as l
+  select pg_catalog.concat_ws(' ', l.classid, l.objid, l.objsubid, l.mode) as lock from pg_catalog.pg_lock_status() as l
   where l.locktype = 'advisory' and l.granted and l.pid = pg_catalog.pg_backend_pid()`;
 
 /** Brings everything back that a script may leave in a session, save for advisory locks. What was left it does not tell. */
-export function resetQueries({ settings }: Beginning): readonly Query[] {
-  return [...resets.map((text) => rawQuery(text)), ...restoreQuery(settings)];
+export function resetQueries({ changed }: Beginning): readonly Query[] {
+  return [...resets.map((text) => rawQuery(text)), ...restoreQuery(changed)];
 }
 
 /** The same, and a last query for the advisory locks: cheap enough to be sent after each alteration. */
@@ -130,7 +131,12 @@ async function readRemains(
 }
 
 function readLocks(answers: readonly QueryAnswer[]): readonly AdvisoryLock[] {
-  return parseDocument(answers.at(-1)?.rows, trusted<readonly AdvisoryLock[]>());
+  const rows = answers.at(-1)?.rows ?? [];
+  return rows.map((row) => {
+    const [text] = typeof row === 'object' && row !== null ? Object.values(row) : []; // interceptors rename columns
+    const [classid, objid, objsubid, mode = ''] = String(text).split(' ');
+    return { classid: Number(classid), objid: Number(objid), objsubid: Number(objsubid), mode };
+  });
 }
 
 function isLock({ classid, objid, objsubid }: AdvisoryLock, key: bigint): boolean {
@@ -143,7 +149,7 @@ function isLock({ classid, objid, objsubid }: AdvisoryLock, key: bigint): boolea
  */
 export async function resetRole(
   transaction: Transaction,
-  { lockKey, settings }: Beginning,
+  { lockKey, settings }: Omit<Beginning, 'changed'>,
   onStart: () => void,
 ): Promise<readonly string[]> {
   transaction.defer({ ...rawQuery('select'), onStart });

@@ -88,15 +88,22 @@ function relationQuery({ schema, table }: HistoryTable): Fragment {
 }
 
 /** What the session has that is not its login's: what is ours, and what an interceptor or a trigger set on connecting. */
-export const keptQuery = sql.fragment`
-  select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', k.name, 'value', k.value)), '[]')
-  from (
-    select name, pg_catalog.current_setting(name) as value from pg_catalog.pg_settings
-    where source = 'session' and context in ('user', 'superuser')
-      and name not in ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
-    union all
-    select 'role', pg_catalog.current_setting('role') where pg_catalog.current_setting('role') <> 'none'
-  ) as k`;
+export const keptQuery = settingsOfSession(sql.fragment`true`);
+
+/** Those of them that `reset all` would change. */
+export const changedQuery = settingsOfSession(sql.fragment`setting is distinct from reset_val`);
+
+function settingsOfSession(condition: Fragment): Fragment {
+  return sql.fragment`
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', k.name, 'value', k.value)), '[]')
+    from (
+      select name, pg_catalog.current_setting(name) as value from pg_catalog.pg_settings
+      where source = 'session' and context in ('user', 'superuser') and ${condition}
+        and name not in ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
+      union all
+      select 'role', pg_catalog.current_setting('role') where pg_catalog.current_setting('role') <> 'none'
+    ) as k`;
+}
 
 const patience: readonly Setting[] = [
   { name: 'statement_timeout', value: '0' },
