@@ -23,6 +23,8 @@ interface PartRun {
 interface RecordedRun extends PartRun {
   /** The history's change, in the same transaction. */
   readonly change: RowChange;
+  /** Whether it is known to set no savepoints and to make nothing that is deferred to a commit. */
+  readonly isPlain?: boolean;
 }
 
 interface FunctionRun extends RecordedRun {
@@ -73,11 +75,14 @@ export async function runSqlInTransaction(run: SqlRun, context: RunContext): Pro
       ...(stage === 'script' && statement ? { sql: { file, script, statement } } : {}),
     });
     const total = script.statements.length;
+    const isPlain = script.statements.every(
+      ({ kind, text }) => kind !== 'TransactionStmt' && !/\bdeferr/i.test(text),
+    );
     const onStart = (next: SqlStatement, index: number) => () => {
       statement = next;
       context.report({ type: 'statement', alteration: file, index: index + 1, total, summary: next.summary });
     };
-    await recorded(run, setting, context, async (transaction, onQuery) => {
+    await recorded({ ...run, isPlain }, setting, context, async (transaction, onQuery) => {
       context.abandon?.throwIfAborted();
       for (const [index, next] of script.statements.entries()) {
         onQuery(next.text);
@@ -134,7 +139,7 @@ type PartialSetting = Omit<FailureSetting, 'stage' | 'folder' | 'session' | 'his
 
 /** Does the work and writes the history's change. */
 async function recorded(
-  { direction, step, check, change }: RecordedRun,
+  { direction, step, check, change, isPlain = false }: RecordedRun,
   setting: (stage: FailureSetting['stage']) => PartialSetting,
   context: RunContext,
   work: (transaction: Transaction, onQuery: (text: string) => void) => Promise<void>,
@@ -166,6 +171,7 @@ async function recorded(
     const leaks = await locked.transaction(inTransaction, {
       lockTimeoutMs: patience.lockTimeoutMs,
       onCommit,
+      isPlain,
     });
     if (leaks.length > 0) context.report({ type: 'leaked', alteration: step.loaded.alteration.file, leaks });
   } catch (error) {

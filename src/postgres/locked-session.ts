@@ -43,6 +43,8 @@ export interface TransactionOptions {
   readonly lockTimeoutMs: number;
   /** Called when all before the commit is done. */
   readonly onCommit?: () => void;
+  /** Whether its work is known to set no savepoints and to make nothing that is deferred to a commit. */
+  readonly isPlain?: boolean;
 }
 
 export interface TogetherOptions {
@@ -131,7 +133,7 @@ function openDirectSession(
     together: (work, { onEnd }) =>
       locked.transaction(
         async (transaction) => {
-          const value = await work(shareTransaction(transaction, shared));
+          const value = await work(await shareTransaction(transaction, shared));
           onEnd(await holdsLock(transaction, beginning));
           return value;
         },

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Transaction } from './connection.ts';
 import { describeLeaks, type Leaks, leaksSql } from './leaks.ts';
 import { type LockedSession, lockTimeoutQuery } from './locked-session.ts';
-import { parseDocument, rawQuery, trusted } from './query.ts';
+import { parseDocument, rawQuery, readDocument, trusted } from './query.ts';
 import { type Beginning, resetQueries, type SessionRemains } from './reset-session.ts';
 
 export interface SharedOptions {
@@ -18,20 +18,24 @@ export interface SharedOptions {
  * Lets every alteration have its part of one transaction as if it were a transaction of its own: what is deferred to
  * the commit is checked at its end, and the next one begins with the same session. Whoever began it commits it.
  */
-export function shareTransaction(
+export async function shareTransaction(
   transaction: Transaction,
   { beginning, usualMs, tellLeaks, resetRole, backendPid }: SharedOptions,
-): LockedSession {
+): Promise<LockedSession> {
+  // Most databases defer nothing; a subtransaction for each alteration would take its time in vain.
+  let isPlain = !(await readDocument(transaction, deferredQuery, trusted<boolean>()));
   let remains: SessionRemains = { lockHeld: true, leaks: [] };
   // Not to be guessed: nobody goes back behind the beginning of his own part.
   const name = `alteration_${randomUUID().replaceAll('-', '')}`;
-  const own = { part: `${name}_part`, check: `${name}_check` };
+  const frame = frameOf(`${name}_part`, `${name}_check`);
   return {
-    transaction: async (work, { lockTimeoutMs, onCommit }) => {
-      transaction.defer(rawQuery(`savepoint ${own.part}`));
+    transaction: async (work, { lockTimeoutMs, onCommit, isPlain: isWorkPlain = false }) => {
+      isPlain &&= isWorkPlain;
+      const { begin, end } = isPlain ? { begin: [], end: [] } : frame;
+      for (const text of begin) transaction.defer(rawQuery(text));
       if (lockTimeoutMs !== usualMs) transaction.defer(lockTimeoutQuery(lockTimeoutMs, 'local'));
       const value = await work(transaction);
-      for (const [index, text] of endings(own).entries())
+      for (const [index, text] of end.entries())
         transaction.defer({ ...rawQuery(text), ...(index === 0 && onCommit ? { onStart: onCommit } : {}) });
       remains = await reset(transaction, beginning, tellLeaks);
       return value;
@@ -48,20 +52,22 @@ function refuse(): never {
   throw new Error('work that is no part of a transaction was let into one');
 }
 
-interface Savepoints {
-  readonly part: string;
-  readonly check: string;
+/** At its end deferred constraints are checked; that is taken back, for their checks at the commit. Savepoints go. */
+function frameOf(part: string, check: string) {
+  return {
+    begin: [`savepoint ${part}`],
+    end: [
+      `savepoint ${check}`,
+      'set constraints all immediate',
+      `rollback to savepoint ${check}`,
+      `release savepoint ${part}`,
+    ],
+  };
 }
 
-/** Has deferred constraints checked, takes back that they were, for their checks at the commit, and drops savepoints. */
-function endings({ part, check }: Savepoints): readonly string[] {
-  return [
-    `savepoint ${check}`,
-    'set constraints all immediate',
-    `rollback to savepoint ${check}`,
-    `release savepoint ${part}`,
-  ];
-}
+const deferredQuery = rawQuery(
+  'select (exists (select from pg_catalog.pg_trigger where tginitdeferred))::text as document',
+);
 
 /** Advisory locks stay: within a transaction those that its end releases cannot be told from the others. */
 async function reset(
