@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { DeployOptions, RunEvent } from '../../src/index.ts';
 import { lockKey } from '../../src/postgres/lock.ts';
@@ -365,37 +366,37 @@ describe('an instance behind a pooler that is', () => {
   );
 
   test('overtaken by a rollback stops with exit code 6, and what is next goes on from there', async () => {
+    await query('create table held ()');
     const folder = await createFolder({
       '1.0.0-1-create.up.sql': createEffects,
       '1.0.0-1-create.down.sql': 'drop table effects; drop table gate;',
-      '1.1.0-2-second.ts': moduleText('await connection.query(sql.unsafe`select 1`);'),
+      '1.1.0-2-second.ts': moduleText('await connection.query(sql.unsafe`lock table held`);'),
     });
     await deploy({ database: directUrl, folder, target: '1.0.0' });
+    const other = new pg.Client({ connectionString: directUrl });
+    await other.connect();
+    onTestFinished(() => other.end());
+    await other.query('begin; lock table held');
+    let rolledBack: Promise<unknown> | undefined;
+
     const error = await failureOf(
       deploy({
         database: url,
         folder,
-        // Between the plan and the alteration's own transaction the lock is free, and others have their turn.
+        lockTimeoutMs: 100,
+        // Between two attempts at an alteration the runner's lock is free, and others have their turn.
         onEvent: ({ type }) => {
-          if (type === 'planned') rolledBack ??= rollback({ database: directUrl, folder, target: '0.0.0' });
-        },
-        rows: {
-          interceptors: [
-            {
-              name: 'waits for the rollback',
-              beforeQueryExecution: async () => {
-                await rolledBack;
-                return null;
-              },
-            },
-          ],
+          if (type !== 'retrying') return;
+          rolledBack ??= rollback({ database: directUrl, folder, target: '0.0.0' }).then(() =>
+            other.query('rollback'),
+          );
         },
       }),
     );
 
+    await rolledBack;
     expect(error).toMatchObject({ code: 'overtaken' });
     expect(await query('select from alteration_history')).toEqual([]);
     expect((await deploy({ database: url, folder })).applied.map(({ id }) => id)).toEqual(['1', '2']);
   });
-  let rolledBack: Promise<unknown> | undefined;
 });
