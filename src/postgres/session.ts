@@ -154,7 +154,7 @@ async function attemptSession<T>(
     throw error;
   } finally {
     stage = 'over';
-    interruption.release();
+    await interruption.release();
     await connector.end();
   }
 }

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { StoppedError } from '../core/errors.ts';
 import { isInBatch } from './batch.ts';
 import { socketOf } from './socket.ts';
+import { waitAtMost } from './wait-at-most.ts';
 
 export interface StopSignals {
   /** When aborted before the work begins, its reason is thrown at once. */
@@ -30,6 +31,7 @@ export function watchSignals(
 ) {
   let stopped: Error | undefined;
   const over = new AbortController();
+  const requests: Promise<unknown>[] = [];
   const onStop = () => {
     if (stage() !== 'connecting') return;
     stopped = reasonOf(stop);
@@ -40,7 +42,7 @@ export function watchSignals(
     if (isStop) stopped = abandon.reason;
     if (stage() === 'connecting') destroySocket(client);
     // A fault of the script dooms its statement too; but only a stop may cost the session.
-    else void cancelStatement(client, over.signal, isStop ? 'cut' : 'leave');
+    else void cancelStatement(client, requests, over.signal, isStop ? 'cut' : 'leave');
   };
   if (stop?.aborted) onStop();
   if (abandon?.aborted) onAbandon();
@@ -50,10 +52,12 @@ export function watchSignals(
     throwIfStopped: () => {
       if (stopped) throw stopped;
     },
-    release: () => {
+    /** PgBouncer 1.18 and 1.19.0 end themselves when a cancel request is hung up on before it is answered. */
+    release: async () => {
       over.abort('over');
       stop?.removeEventListener('abort', onStop);
       abandon?.removeEventListener('abort', onAbandon);
+      if (requests.length > 0) await waitAtMost(Promise.all(requests), answerMs);
     },
   };
 }
@@ -68,10 +72,12 @@ function destroySocket(client: pg.Client | undefined): void {
 
 const cancelEveryMs = 500;
 const cancelAttempts = 4;
+const answerMs = 500;
 
 /** A statement that is cancelled is rolled back by its own session, which can then say good-bye. */
 async function cancelStatement(
   client: pg.Client | undefined,
+  requests: Promise<unknown>[],
   over: AbortSignal,
   last: 'cut' | 'leave',
 ): Promise<void> {
@@ -81,7 +87,7 @@ async function cancelStatement(
   // After a fault the rollback is on its way where no statement is: cancelled, it would tell of that instead.
   if (last === 'leave' && !isInBatch(client)) await rest();
   for (let attempt = 0; attempt < cancelAttempts && !over.aborted; attempt++) {
-    void sendCancelRequest(client); // what comes after the cancelled statement may need one too
+    requests.push(sendCancelRequest(client)); // what comes after the cancelled statement may need one too
     await rest();
   }
   if (last === 'cut' && !over.aborted) destroySocket(client);

@@ -23,6 +23,8 @@ afterAll(() => {
   for (const server of servers) server.close();
 });
 
+/** PostgreSQL's code for it, in place of a protocol version. */
+const cancelRequest = 80_877_102;
 const exitCodes = { SIGTERM: 143, SIGINT: 130 } as const;
 type Signal = keyof typeof exitCodes;
 
@@ -316,6 +318,17 @@ describe.concurrent('a signal in an alteration', () => {
     });
   });
 
+  test('waits until its cancel request is answered: poolers have crashed otherwise', async () => {
+    const sandbox = await createSandbox(files);
+    const { url, hungUp } = await startSlowAnswers(sandbox.url);
+    const client = await sandbox.connect();
+    const run = sandbox.start(['deploy', '--grace', '0'], { env: { DB_URL: url } });
+    await sessionIn(client, 'reached', 'active');
+    run.kill('SIGTERM');
+    await expectStopped(sandbox, await run.result, 'SIGTERM', oneIsApplied, effects);
+    expect(hungUp).toEqual(['server']);
+  });
+
   test('that is the last one leaves a deploy that is done', async () => {
     const sandbox = await createSandbox({ ...first, ...inStatement?.files });
     const run = await startAt({}, sandbox, ['deploy', '--grace', '10m']);
@@ -477,6 +490,33 @@ async function openLink(url: string) {
       last = text;
     },
   };
+}
+
+/** Passes everything on, the server's answer to a cancel request late, and tells who hangs up first on those. */
+async function startSlowAnswers(url: string) {
+  const { hostname, port } = new URL(url);
+  const hungUp: ('server' | 'client')[] = [];
+  const server = createServer((client) => {
+    const upstream = openSocket(Number(port), hostname);
+    let isCancel = false;
+    const hangUp = (by: 'server' | 'client') => {
+      if (isCancel && !client.writableEnded) hungUp.push(by);
+      client.end();
+      upstream.end();
+    };
+    client.once('data', (bytes) => {
+      isCancel = bytes.readInt32BE(4) === cancelRequest;
+    });
+    client.on('data', (bytes) => upstream.write(bytes));
+    upstream.on('data', (bytes) => client.write(bytes));
+    client.on('error', () => undefined).on('end', () => hangUp('client'));
+    upstream.on('error', () => undefined);
+    upstream.on('end', () => setTimeout(hangUp, isCancel ? 200 : 0, 'server'));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  servers.push(server);
+  return { url: withPort(url, portOf(server)), hungUp };
 }
 
 function portOf(server: Server): number {
