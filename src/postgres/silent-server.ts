@@ -18,19 +18,19 @@ export function watchSilence(
 ): { readonly end: () => void } {
   const everyMs = Math.min(lookEveryMs, limitMs / 5);
   let watched: number | undefined;
-  let answered: number | undefined;
+  let arrived: number | undefined;
   let unacknowledgedMs = 0;
   const look = async () => {
     const current = underWay();
-    if (current !== watched) unacknowledgedMs = 0;
-    // It began since the last look, or has arrived: from then on it is the server's to answer, and the system's own
-    // probes are enough.
-    const isNew = current !== watched;
-    watched = current;
+    if (current !== watched) {
+      watched = current; // sent a moment ago perhaps: the next look counts
+      unacknowledgedMs = 0;
+      return;
+    }
     const socket = socketOf(client);
-    if (isNew || current === undefined || current === answered || !socket) return;
+    if (current === undefined || current === arrived || !socket) return;
     if (!(await isUnacknowledged(socket))) {
-      answered = current;
+      arrived = current; // from here on it is the server's to answer, and the system's own probes are enough
       return;
     }
     unacknowledgedMs += everyMs;
