@@ -148,7 +148,8 @@ async function recorded(
   // Behind a pooler the role would be somebody else's next; a function may have changed it.
   let mayHaveChangedRole = session.database.pooler === 'transaction';
   const onQuery = (text: string) => {
-    mayHaveChangedRole ||= /\b(?:role|authorization)\b/i.test(text);
+    mayHaveChangedRole ||=
+      /\b(?:role|authorization)\b/i.test(text) && /\b(?:re)?set\b|\bset_config\b/i.test(text);
   };
   const reached: Reached = { stage: 'script', isCommitSent: false };
   const onCommit = () => {
@@ -164,7 +165,9 @@ async function recorded(
       };
       // The history is ours to write, whatever role the alteration has taken.
       const left = mayHaveChangedRole ? await locked.resetRole(transaction, onStart) : [];
-      for (const query of change.queries(transaction.startedAt())) transaction.defer({ ...query, onStart });
+      for (const query of change.queries(transaction.startedAt(), begun !== undefined)) {
+        transaction.defer({ ...query, onStart });
+      }
       reached.isCommitSent = !isShared;
       return left;
     };

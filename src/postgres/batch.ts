@@ -6,6 +6,8 @@ import type { Query } from './sql.ts';
 export interface BatchedQuery extends Query {
   /** Called when the server comes to it: those before it are done. It must not throw. */
   readonly onStart?: () => void;
+  /** Whether it is answered as soon as it is done, though nobody is told when the next one begins. */
+  readonly answersAtOnce?: boolean;
   /** Whether its rows are of no interest, however many they are. */
   readonly dropsRows?: boolean;
 }
@@ -70,12 +72,13 @@ class Batch {
     const connection = submitted as unknown as WireConnection; // node-postgres's types do not tell it all
     connection.stream.cork?.();
     try {
-      for (const { sql: text, values } of this.#queries) {
+      for (const [index, { sql: text, values, answersAtOnce = false }] of this.#queries.entries()) {
         connection.parse({ text, name: '', types: [] });
         connection.bind({ portal: '', statement: '', values, binary: false, valueMapper: toText });
         connection.describe({ type: 'P', name: '' });
         connection.execute({ portal: '', rows: 0 });
-        connection.flush(); // or the server would keep the answer until there is more to send
+        // Otherwise the server keeps the answer until there is more to send.
+        if (answersAtOnce || this.#queries[index + 1]?.onStart) connection.flush();
       }
       connection.sync();
     } finally {

@@ -89,7 +89,11 @@ async function runTransaction<T>(
   try {
     const value = await work(transaction);
     committedAt = waiting.length + 1;
-    const commit = { ...rawQuery('commit'), ...(onCommit ? { onStart: onCommit } : {}) };
+    const commit = {
+      ...rawQuery('commit'),
+      answersAtOnce: true, // what breaks behind it must not leave it in doubt
+      ...(onCommit ? { onStart: onCommit } : {}),
+    };
     const answers = await send([commit, ...after]).catch((failure: unknown) => {
       if (failure instanceof BatchFailure && failure.done >= committedAt) return undefined;
       throw failure;

@@ -144,19 +144,22 @@ export async function createHistoryTableOfVersion(
 
 /** A change of one row, which fails where there is no such row to change. */
 export interface RowChange {
-  /** @param startedAt When the transaction began in which it runs, by `now()`. */
-  readonly queries: (startedAt: number) => readonly Query[];
+  /**
+   * @param startedAt When the transaction began in which it runs, by `now()`.
+   * @param isBegun Whether there is a row that an earlier part of the alteration has left.
+   */
+  readonly queries: (startedAt: number, isBegun: boolean) => readonly Query[];
   /** What its failure means; undefined when it means nothing more than it says. */
   readonly refusal: (error: unknown) => HistoryError | undefined;
 }
 
-/** Makes a change outside of a transaction. */
+/** Makes the change that ends an alteration outside of a transaction. */
 export async function changeRow(
   connection: Pick<Connection, 'transaction'>,
   change: RowChange,
 ): Promise<void> {
   const work = async (transaction: Transaction) => {
-    for (const query of change.queries(transaction.startedAt())) transaction.defer(query);
+    for (const query of change.queries(transaction.startedAt(), true)) transaction.defer(query);
   };
   await connection.transaction(work).catch((error: unknown) => {
     throw change.refusal(error) ?? error;
@@ -166,7 +169,15 @@ export async function changeRow(
 /** Records an alteration as applied; it belongs into the alteration's own transaction. */
 export function applied(table: HistoryTable, record: AlterationRecord, origin: Origin): RowChange {
   return {
-    queries: (startedAt) => [appliedQuery(table, record, origin, startedAt - record.startedAt)],
+    queries: (startedAt, isBegun) => [
+      appliedQuery(
+        table,
+        record,
+        origin,
+        startedAt - record.startedAt,
+        isBegun ? finish : sql.fragment`nothing`,
+      ),
+    ],
     refusal: (error) => (isNoRow(error) ? appliedMeanwhile(record.id) : undefined),
   };
 }
@@ -176,37 +187,39 @@ function appliedQuery(
   record: AlterationRecord,
   origin: Origin,
   beforeMs: number,
+  onConflict: Fragment,
 ): Query {
   return oneRow(sql.fragment`
     insert into ${identifierOf(table)} as h
       ("timestamp", version, name, checksum, source_digest, duration_ms, host, runner, deploy_id, state)
     values (${record.id}, ${record.version}, ${record.name}, ${record.checksum}, ${record.sourceDigest ?? null},
-      pg_catalog.round(${beforeMs} + 1000 * pg_catalog.date_part('epoch',
-        pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp())),
+      ${beforeMs} + 1000 * pg_catalog.date_part('epoch',
+        pg_catalog.clock_timestamp() - pg_catalog.transaction_timestamp()),
       ${origin.host}, ${origin.runner}, ${origin.deployId}, 'applied')
-    on conflict ("timestamp") do update set
-      version = excluded.version, name = excluded.name, checksum = excluded.checksum, source_digest = excluded.source_digest,
-      applied_at = pg_catalog.clock_timestamp(), duration_ms = h.duration_ms + excluded.duration_ms, role = current_user,
-      host = excluded.host, runner = excluded.runner, deploy_id = excluded.deploy_id,
-      state = 'applied', statement_digests = null, statement_under_way = null
-    where h.state = 'started'
+    on conflict ("timestamp") do ${onConflict}
     returning 1`);
 }
 
-/** It may be sent along with its commit: where it writes no row, it fails, whatever is in `search_path`. */
+/** For a row that an earlier part has left; where there is none it would be planned in vain, for each alteration. */
+const finish = sql.fragment`update set
+  version = excluded.version, name = excluded.name, checksum = excluded.checksum, source_digest = excluded.source_digest,
+  applied_at = pg_catalog.clock_timestamp(), duration_ms = h.duration_ms + excluded.duration_ms, role = current_user,
+  host = excluded.host, runner = excluded.runner, deploy_id = excluded.deploy_id,
+  state = 'applied', statement_digests = null, statement_under_way = null
+  where h.state = 'started'`;
+
+/** It may be sent along with its commit: where it gives no row, it fails, whatever is in `search_path`. */
 function oneRow(rows: Fragment): Query {
   return sql.unsafe`
     with change as (${rows})
-    select case when pg_catalog.count(*) operator(pg_catalog.=) 1 then 1
-      else pg_catalog.concat(${notOneRow}::pg_catalog.text, pg_catalog.count(*))::pg_catalog.int4 end
-    from change`;
+    select case when (select true from change) then '1' else ${noRow}::pg_catalog.text end::pg_catalog.int4`;
 }
 
-const notOneRow = 'rows of the alteration: ';
+const noRow = 'there is no row of the alteration';
 
 function isNoRow(error: unknown): boolean {
   const { sqlState, message } = findDatabaseFailure(error) ?? {};
-  return sqlState === '22P02' && message?.includes(notOneRow) === true;
+  return sqlState === '22P02' && message?.includes(noRow) === true;
 }
 
 /** How far an alteration is that runs statement by statement. */
