@@ -35,6 +35,8 @@ function filesOf(count: number, extension: string, render: (number: number) => s
 
 function statementsOf(number: number, count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) =>
-    index === 0 ? `create table step_${number} (id int, role text)` : `insert into step_${number} values (${index})`,
+    index === 0
+      ? `create table step_${number} (id int, role text)`
+      : `insert into step_${number} values (${index})`,
   );
 }
